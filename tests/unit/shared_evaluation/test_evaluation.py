@@ -119,7 +119,7 @@ def test_a_row_without_a_target_is_not_judged() -> None:
 
 def test_always_long_and_always_short_stand_beside_on_the_same_rows() -> None:
     evaluation = evaluate(
-        fold([0, 0], [3, -1]), FittedRows(np.zeros(3), np.array([4.0, -2, np.nan]))
+        fold([0, 0], [4, -1]), FittedRows(np.zeros(3), np.array([4.0, -2, np.nan]))
     )
     long, short = evaluation.always.long, evaluation.always.short
     assert (long.profit_factor, short.profit_factor) == (4.0, 0.25)
