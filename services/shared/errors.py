@@ -84,5 +84,7 @@ class InvalidRequest(Stage1Error):
     reason = "INVALID_REQUEST"
 
     def __init__(self, violations: Sequence[Violation], *, reason: str | None = None) -> None:
-        super().__init__("; ".join(f"{v.field} {v.message}" for v in violations) + ".", reason=reason)
+        super().__init__(
+            "; ".join(f"{v.field} {v.message}" for v in violations) + ".", reason=reason
+        )
         self.violations = tuple(violations)

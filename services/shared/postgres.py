@@ -1,0 +1,75 @@
+"""PostgreSQL for every store: pools, transactions and named statements."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.sql import SQL
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from services.shared.errors import Unavailable
+
+Connection = psycopg.AsyncConnection[Any]
+Pool = AsyncConnectionPool[Connection]
+
+log = structlog.get_logger()
+
+
+def pool(dsn: str, *, size: int = 8) -> Pool:
+    """Not open yet: `available` opens it. A statement may take 60 s, a lock 10 s."""
+    options = (
+        "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+    )
+    return AsyncConnectionPool(
+        dsn,
+        open=False,
+        min_size=1,
+        max_size=size,
+        timeout=5,
+        kwargs={"options": options, "application_name": "stage1"},
+        check=AsyncConnectionPool.check_connection,
+    )
+
+
+async def available(pool: Pool) -> None:
+    """Open the pool and wait, however long, until PostgreSQL answers."""
+    await pool.open()
+    pause = 0.1
+    while True:
+        try:
+            async with pool.connection(timeout=2) as connection:
+                await connection.execute("SELECT 1")
+            return
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            log.warning("postgres_not_available", error=str(error), retry_in_seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 5)
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """All of the block or none of it. Raises Unavailable when PostgreSQL is away."""
+    try:
+        async with pool.connection() as connection:
+            yield connection
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        log.warning("postgres_failed", error=str(error))
+        raise Unavailable("The metadata store does not answer; try again shortly.") from error
+
+
+def load_queries(package: str | None) -> Mapping[str, SQL]:
+    """The statements of a package's queries.sql by name; a repeated name is an error."""
+    text = files(package or "").joinpath("queries.sql").read_text("utf-8")
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
+    names, bodies = parts[::2], parts[1::2]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{package}/queries.sql names a statement twice.")
+    return MappingProxyType({n: SQL(b.strip()) for n, b in zip(names, bodies, strict=True)})
