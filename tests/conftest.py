@@ -1,0 +1,5 @@
+"""The fixtures, by what they provide."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.fix_postgres", "tests.fix_rpc"]
