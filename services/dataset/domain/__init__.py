@@ -1,0 +1,1 @@
+"""What a dataset is and what must hold of it. Pure: no I/O, no protobuf, no clock."""

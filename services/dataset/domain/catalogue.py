@@ -1,0 +1,150 @@
+"""Datasets, their versions, and the life of an import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from services.dataset.domain.manifest import Manifest
+from services.shared.errors import AlreadyExists, Conflict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A catalogue entry with the manifest of its newest version."""
+
+    dataset_id: UUID
+    slug: str
+    symbol: str
+    granularity: str
+    source: str
+    metadata: Mapping[str, str]
+    manifest: Manifest
+    created_at_ms: int
+    updated_at_ms: int
+
+    @property
+    def version(self) -> int:
+        return self.manifest.version
+
+
+class ImportState(StrEnum):
+    RECEIVED = "RECEIVED"
+    SPOOLED = "SPOOLED"
+    LOADING = "LOADING"
+    VERIFIED = "VERIFIED"
+    PUBLISHED = "PUBLISHED"
+    CLEANED = "CLEANED"
+    REJECTED = "REJECTED"
+    ABANDONED = "ABANDONED"
+
+
+_NEXT: Final[Mapping[ImportState, ImportState]] = {
+    ImportState.RECEIVED: ImportState.SPOOLED,
+    ImportState.SPOOLED: ImportState.LOADING,
+    ImportState.LOADING: ImportState.VERIFIED,
+    ImportState.VERIFIED: ImportState.PUBLISHED,
+    ImportState.PUBLISHED: ImportState.CLEANED,
+}
+IN_FLIGHT: Final = frozenset(
+    {ImportState.RECEIVED, ImportState.SPOOLED, ImportState.LOADING, ImportState.VERIFIED}
+)
+
+
+def states_before(state: ImportState) -> frozenset[ImportState]:
+    """Whatever has not been published can still be rejected or abandoned."""
+    if state in {ImportState.REJECTED, ImportState.ABANDONED}:
+        return IN_FLIGHT
+    return frozenset(before for before, after in _NEXT.items() if after is state)
+
+
+class Cursor(NamedTuple):
+    """The last dataset of the page before."""
+
+    created_at_ms: int
+    dataset_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Filters are exact but `text`: a part of slug, symbol or source in any case."""
+
+    symbol: str | None = None
+    granularity: str | None = None
+    text: str | None = None
+    after: Cursor | None = None
+    skip: int = 0
+    page_size: int = 50
+
+
+class Attempt(NamedTuple):
+    version: int
+    ohlcv_measurement: str
+    indicator_measurement: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an import found and decided, one sentence each; columns and gaps are the manifest's."""
+
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    trimmed_head_rows: int
+    trimmed_tail_rows: int
+
+
+@dataclass(frozen=True)
+class Repeatable:
+    """A caller's key and the SHA-256 of all that came with it."""
+
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The answer of an import: the dataset as it was at that version."""
+
+    dataset: Dataset
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """Everything that one transaction makes true; block hashes are end to end."""
+
+    import_id: UUID
+    manifest: Manifest
+    metadata: Mapping[str, str]
+    is_new: bool
+    report: Report
+    ohlcv_block_hashes: bytes
+    indicator_block_hashes: bytes
+    repeatable: Repeatable | None
+
+
+class SlugTaken(AlreadyExists):
+    reason = "SLUG_TAKEN"
+
+
+def slug_taken(slug: str) -> SlugTaken:
+    return SlugTaken(
+        f"There is a dataset {slug} already: give its dataset_id to publish a new version of it."
+    )
+
+
+class KeyReused(AlreadyExists):
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+
+class ImportOvertaken(Conflict):
+    """Another import of the same dataset was published first."""
+
+    reason = "IMPORT_OVERTAKEN"
+
+
+class DatasetPinned(Conflict):
+    reason = "DATASET_PINNED"

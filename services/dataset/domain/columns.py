@@ -1,0 +1,36 @@
+"""What the columns of both tables are for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Table(StrEnum):
+    OHLCV = "ohlcv"
+    INDICATORS = "indicators"
+    JOINED = "joined"
+
+
+class Role(StrEnum):
+    FEATURE = "feature"
+    TARGET = "target"
+    PRICE = "price"
+    EXTRA = "extra"
+
+
+class ColumnType(StrEnum):
+    FLOAT64 = "float64"
+    STRING = "string"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """`horizon_bars` is set for targets only, and there only when it is known."""
+
+    name: str
+    table: Table
+    type: ColumnType
+    role: Role
+    null_count: int = 0
+    horizon_bars: int | None = None

@@ -1,0 +1,211 @@
+"""How the rows of a version lie in time, and everything that must hold of that.
+
+Fold indices count indicator rows and orders fill on bars, so one wrong offset
+here is a look into the future everywhere else: nothing is taken on trust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from services.dataset.domain import calendars, proposal
+from services.dataset.domain.calendars import CalendarName, Gap
+from services.dataset.domain.times import (
+    DAY_MS,
+    Spacing,
+    Times,
+    duration,
+    first_disorder,
+    first_outside_years,
+    iso,
+    spacing,
+)
+from services.shared.errors import InvalidRequest, Violation
+
+
+class TimestampConvention(StrEnum):
+    OPEN = "open"
+    CLOSE = "close"
+
+
+class GapPolicy(StrEnum):
+    MARK = "mark"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """How times are to be read; without a calendar one is proposed."""
+
+    calendar: CalendarName | None = None
+    convention: TimestampConvention = TimestampConvention.OPEN
+    gap_policy: GapPolicy = GapPolicy.MARK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Without indicators every bar counts as lookback and no bar as lookahead."""
+
+    ohlcv_rows: int
+    indicator_rows: int
+    lookback_rows: int
+    lookahead_rows: int
+    first_ohlcv_timestamp_ms: int
+    last_ohlcv_timestamp_ms: int
+    first_indicator_timestamp_ms: int | None
+    last_indicator_timestamp_ms: int | None
+    bar_interval_ms: int
+    calendar: CalendarName
+    timestamp_convention: TimestampConvention
+    gap_policy: GapPolicy
+    gaps: tuple[Gap, ...]
+
+    def __post_init__(self) -> None:
+        if self.indicator_rows + self.lookback_rows + self.lookahead_rows != self.ohlcv_rows:
+            raise ValueError(f"Lookback, indicator and lookahead rows are not all bars: {self}.")
+
+
+class Reading(NamedTuple):
+    timeline: Timeline
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Alignment(NamedTuple):
+    lookback_rows: int
+    lookahead_rows: int
+
+
+def read_timeline(ohlcv: Times, indicators: Times | None, clock: Clock) -> Reading:
+    """Raises InvalidRequest with every rule these times break that can be told apart."""
+    _refuse([*_order("ohlcv", ohlcv, 2), *_order("indicators", indicators, 1)])
+    bars = spacing(ohlcv)
+    chosen = _calendar(ohlcv, bars, clock)
+    gaps = _gaps(ohlcv, bars, chosen.name, clock)
+    lookback, lookahead = align(ohlcv, indicators)
+    timeline = Timeline(
+        ohlcv_rows=len(ohlcv),
+        indicator_rows=0 if indicators is None else len(indicators),
+        lookback_rows=lookback,
+        lookahead_rows=lookahead,
+        first_ohlcv_timestamp_ms=int(ohlcv[0]),
+        last_ohlcv_timestamp_ms=int(ohlcv[-1]),
+        first_indicator_timestamp_ms=None if indicators is None else int(indicators[0]),
+        last_indicator_timestamp_ms=None if indicators is None else int(indicators[-1]),
+        bar_interval_ms=bars.interval_ms,
+        calendar=chosen.name,
+        timestamp_convention=clock.convention,
+        gap_policy=clock.gap_policy,
+        gaps=gaps,
+    )
+    note = f"Calendar {chosen.name}: {chosen.why}"
+    return Reading(timeline, (note,), _warnings(ohlcv, timeline))
+
+
+def align(ohlcv: Times, indicators: Times | None) -> Alignment:
+    """Bars before the first and after the last indicator row, both strictly increasing.
+
+    Raises InvalidRequest unless indicator row i is at the time of bar i + lookback for every i.
+    """
+    if indicators is None:
+        return Alignment(len(ohlcv), 0)
+    lookback = int(np.searchsorted(ohlcv, indicators[0], side="left"))
+    under = ohlcv[lookback : lookback + len(indicators)]
+    wrong = np.flatnonzero(under != indicators[: len(under)])
+    row = int(wrong[0]) if len(wrong) else len(under)
+    if row < len(indicators):
+        _refuse([Violation("indicators", _misaligned(ohlcv, indicators, lookback, row))])
+    return Alignment(lookback, len(ohlcv) - lookback - len(indicators))
+
+
+def _misaligned(ohlcv: Times, indicators: Times, lookback: int, row: int) -> str:
+    at, bar = iso(indicators[row]), lookback + row
+    if bar >= len(ohlcv):
+        return f"have row {row} at {at}, after the last bar at {iso(ohlcv[-1])}"
+    if indicators[row] > ohlcv[bar]:
+        return (
+            f"leave out the bar at {iso(ohlcv[bar])}: after row {row - 1} comes row {row} at {at}"
+        )
+    return f"have row {row} at {at}, where there is no bar"
+
+
+def _order(field: str, times: Times | None, least: int) -> list[Violation]:
+    if times is None:
+        return []
+    if len(times) < least:
+        return [Violation(field, f"has {len(times)} rows, and at least {least} are needed")]
+    if (row := first_outside_years(times)) is not None:
+        rule = "which is outside the years 1800 to 2200 in UTC milliseconds"
+        return [Violation(field, f"has the time {times[row]} in row {row}, {rule}")]
+    if (row := first_disorder(times)) is not None:
+        rule = f"not after {iso(times[row - 1])} of the row before"
+        return [Violation(field, f"has the time {iso(times[row])} in row {row}, {rule}")]
+    return []
+
+
+def _calendar(ohlcv: Times, bars: Spacing, clock: Clock) -> proposal.Proposal:
+    if clock.calendar is None:
+        return proposal.propose(_opens(ohlcv, bars, clock), bars)
+    if clock.calendar is not CalendarName.OBSERVED and not bars.is_regular:
+        rule = "at least half are needed unless the calendar is observed"
+        modal = f"{duration(bars.interval_ms)}, the most frequent distance between bars, covers"
+        _refuse(
+            [Violation("calendar", f"is {clock.calendar}, but {modal} {bars.share:.0%}; {rule}")]
+        )
+    if message := calendars.unsupported(clock.calendar, bars.interval_ms):
+        _refuse([Violation("calendar", message)])
+    return proposal.Proposal(clock.calendar, "as asked for.")
+
+
+def _gaps(ohlcv: Times, bars: Spacing, name: CalendarName, clock: Clock) -> tuple[Gap, ...]:
+    ordinals, on_slot = calendars.slots(name, _opens(ohlcv, bars, clock), bars.interval_ms)
+    if message := calendars.off_slot_message(name, ohlcv, on_slot):
+        _refuse([Violation("calendar", message)])
+    gaps = calendars.gaps(ordinals, ohlcv)
+    if gaps and clock.gap_policy is GapPolicy.REJECT:
+        _refuse([Violation("gap_policy", f"is reject, and {describe_gaps(gaps)}")])
+    return gaps
+
+
+def _opens(times: Times, bars: Spacing, clock: Clock) -> Times:
+    """Daily bars carry the date of their session under either convention."""
+    shifted = clock.convention is TimestampConvention.CLOSE and bars.interval_ms < DAY_MS
+    return times - bars.interval_ms if shifted else times
+
+
+def _warnings(ohlcv: Times, timeline: Timeline) -> tuple[str, ...]:
+    warnings = []
+    if timeline.gaps:
+        warnings.append(f"In the bars {describe_gaps(timeline.gaps)}.")
+    if timeline.calendar is CalendarName.OBSERVED:
+        pauses = calendars.long_pauses(ohlcv, timeline.bar_interval_ms)
+        if pauses:
+            warnings.append(f"There are {_listed(pauses, 'long pauses', 'pause')}.")
+    return tuple(warnings)
+
+
+def describe_gaps(gaps: tuple[Gap, ...]) -> str:
+    missing = sum(gap.missing for gap in gaps)
+    slots = "1 expected slot has" if missing == 1 else f"{missing} expected slots have"
+    where = ", ".join(
+        f"{gap.missing} between {iso(gap.after_ms)} and {iso(gap.before_ms)}" for gap in gaps[:3]
+    )
+    more = f" and in {len(gaps) - 3} more gaps" if len(gaps) > 3 else ""
+    return f"{slots} no bar: {where}{more}"
+
+
+def _listed(pauses: tuple[Gap, ...], many: str, one: str) -> str:
+    longest = max(pauses, key=lambda pause: pause.before_ms - pause.after_ms)
+    return (
+        f"{len(pauses)} {many}, the longest {one} from {iso(longest.after_ms)} "
+        f"to {iso(longest.before_ms)}"
+    )
+
+
+def _refuse(violations: list[Violation]) -> None:
+    if violations:
+        raise InvalidRequest(violations)

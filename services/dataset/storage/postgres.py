@@ -1,0 +1,239 @@
+"""The catalogue on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from services.dataset.domain.catalogue import (
+    Attempt,
+    Dataset,
+    ImportOvertaken,
+    ImportState,
+    KeyReused,
+    Listing,
+    Publication,
+    Published,
+    Repeatable,
+    Report,
+    slug_taken,
+    states_before,
+)
+from services.dataset.domain.manifest import from_json, to_json
+from services.dataset.domain.names import measurements
+from services.shared.clock import Clock
+from services.shared.errors import NotFound
+from services.shared.postgres import Connection, Pool, load_queries, transaction
+
+SQL: Final = load_queries(__package__)
+KEY_MS: Final = 24 * 3600 * 1000
+
+
+class PostgresCatalogue:
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        async with transaction(self._pool) as connection:
+            yield PostgresTransaction(connection, self._clock())
+
+
+class PostgresTransaction:
+    def __init__(self, connection: Connection, now_ms: int) -> None:
+        self._connection = connection
+        self._now = {"now_ms": now_ms, "oldest_ms": now_ms - KEY_MS}
+
+    async def dataset(self, name: UUID | str, version: int | None = None) -> Dataset:
+        row = await self._one("find_dataset", _named(name) | {"version": version})
+        if row is None:
+            raise NotFound(_unknown(name, version))
+        return _dataset(row)
+
+    async def exists(self, slug: str) -> bool:
+        return await self._one("find_dataset", _named(slug) | {"version": None}) is not None
+
+    async def datasets(self, listing: Listing) -> Sequence[Dataset]:
+        pattern = None if listing.text is None else f"%{_escaped(listing.text)}%"
+        after_ms, after_id = listing.after or (None, None)
+        values = {
+            "symbol": listing.symbol,
+            "granularity": listing.granularity,
+            "pattern": pattern,
+            "after_ms": after_ms,
+            "after_id": after_id,
+            "skip": listing.skip,
+            "limit": listing.page_size + 1,
+        }
+        return [_dataset(row) for row in await self._all("list_datasets", values)]
+
+    async def versions(self, dataset_id: UUID) -> Sequence[int]:
+        rows = await self._all("list_versions", {"dataset_id": dataset_id})
+        return [row["version"] for row in rows]
+
+    async def lock(self, name: UUID | str) -> UUID:
+        row = await self._one("lock_dataset", _named(name))
+        if row is None:
+            raise NotFound(_unknown(name, None))
+        dataset_id: UUID = row["dataset_id"]
+        return dataset_id
+
+    async def pin(self, dataset_id: UUID, version: int, holder: str) -> None:
+        values = {"dataset_id": dataset_id, "version": version, "holder": holder}
+        await self._do("insert_pin", values)
+
+    async def unpin(self, holder: str) -> None:
+        await self._do("delete_pins_of_holder", {"holder": holder})
+
+    async def holders(self, dataset_id: UUID) -> Sequence[str]:
+        rows = await self._all("list_pins", {"dataset_id": dataset_id})
+        return [row["holder"] for row in rows]
+
+    async def bury(self, dataset_id: UUID) -> Sequence[str]:
+        values = {"dataset_id": dataset_id}
+        await self._do("delete_pins_of_dataset", values)
+        await self._do("bury_dataset", values)
+        return _tables(await self._all("tables_of_dataset", values))
+
+    async def receive(self, import_id: UUID, slug: str) -> None:
+        await self._do("insert_import", {"import_id": import_id, "slug": slug})
+
+    async def move(self, import_id: UUID, state: ImportState, error: str = "") -> None:
+        after = [before.value for before in states_before(state)]
+        values = {"import_id": import_id, "state": state.value, "error": error, "after": after}
+        if not await self._do("move_import", values):
+            raise ImportOvertaken(f"Import {import_id} was ended while it was under way.")
+
+    async def reserve(self, import_id: UUID, slug: str, *, indicators: bool) -> Attempt:
+        row = await self._one("reserve_attempt", {"slug": slug})
+        assert row is not None
+        tables = measurements(slug, row["version"], row["attempt"])
+        attempt = Attempt(row["version"], tables.ohlcv, tables.indicators if indicators else None)
+        values = attempt._asdict() | {"import_id": import_id, "attempt": row["attempt"]}
+        if not await self._do("load_import", values):
+            raise ImportOvertaken(f"Import {import_id} was ended while it was under way.")
+        return attempt
+
+    async def publish(self, publication: Publication) -> Dataset:
+        manifest = publication.manifest
+        names = {"slug": manifest.dataset_slug, "version": manifest.version}
+        if not await self._do("advance_slug", names):
+            raise ImportOvertaken(
+                f"Another import became version {manifest.version} of "
+                f"{manifest.dataset_slug} first."
+            )
+        await self.move(publication.import_id, ImportState.PUBLISHED)
+        await self._put_dataset(publication)
+        await self._do("insert_version", _version_row(publication))
+        if publication.repeatable:
+            await self._put_answer(publication, publication.repeatable)
+        return await self.dataset(manifest.dataset_id)
+
+    async def _put_dataset(self, publication: Publication) -> None:
+        manifest = publication.manifest
+        values = {
+            "dataset_id": manifest.dataset_id,
+            "slug": manifest.dataset_slug,
+            "symbol": manifest.symbol,
+            "granularity": manifest.granularity,
+            "source": manifest.source,
+            "metadata": Jsonb(publication.metadata),
+            "version": manifest.version,
+        }
+        if publication.is_new:
+            if not await self._do("insert_dataset", values):
+                raise slug_taken(manifest.dataset_slug)
+        elif not await self._do("advance_dataset", values):
+            raise NotFound(_unknown(manifest.dataset_id, None))
+
+    async def _put_answer(self, publication: Publication, repeatable: Repeatable) -> None:
+        values = {
+            "key": repeatable.key,
+            "body_sha256": repeatable.body_sha256,
+            "dataset_id": publication.manifest.dataset_id,
+            "version": publication.manifest.version,
+            "report": Jsonb(asdict(publication.report)),
+        }
+        if not await self._do("insert_answer", values):
+            raise _reused(repeatable.key)
+
+    async def answer(self, repeatable: Repeatable) -> Published | None:
+        row = await self._one("find_answer", {"key": repeatable.key})
+        if row is None:
+            return None
+        if row["body_sha256"] != repeatable.body_sha256:
+            raise _reused(repeatable.key)
+        dataset = await self._one("find_published", row)
+        assert dataset is not None
+        return Published(dataset=_dataset(dataset), report=_report(row["report"]))
+
+    async def knows_key(self, key: str) -> bool:
+        return await self._one("find_answer", {"key": key}) is not None
+
+    async def tables_of_the_dead(self) -> Sequence[str]:
+        return _tables(await self._all("tables_of_the_dead", {}))
+
+    async def settle_imports(self) -> None:
+        for statement in ("abandon_imports_in_flight", "clean_published_imports", "forget_answers"):
+            await self._do(statement, {})
+
+    async def _do(self, statement: str, values: Mapping[str, Any]) -> int:
+        """Executes; gives the number of rows it touched."""
+        cursor = await self._connection.execute(SQL[statement], {**self._now, **values})
+        return cursor.rowcount
+
+    async def _all(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        async with self._connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(SQL[statement], {**self._now, **values})
+            return await cursor.fetchall()
+
+    async def _one(self, statement: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        rows = await self._all(statement, values)
+        return rows[0] if rows else None
+
+
+def _named(name: UUID | str) -> dict[str, Any]:
+    by_id = isinstance(name, UUID)
+    return {"dataset_id": name if by_id else None, "slug": None if by_id else name}
+
+
+def _unknown(name: UUID | str, version: int | None) -> str:
+    which = f"version {version} of a dataset" if version else "dataset"
+    return f"There is no {which} {name}."
+
+
+def _reused(key: str) -> KeyReused:
+    return KeyReused(f"The idempotency key {key!r} was used with another body before.")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [table for row in rows for table in row.values() if table is not None]
+
+
+def _dataset(row: Mapping[str, Any]) -> Dataset:
+    return Dataset(**{**row, "manifest": from_json(row["manifest"])})
+
+
+def _report(plain: Mapping[str, Any]) -> Report:
+    sentences = {"notes": tuple(plain["notes"]), "warnings": tuple(plain["warnings"])}
+    return Report(**{**plain, **sentences})
+
+
+def _version_row(publication: Publication) -> dict[str, Any]:
+    plain = to_json(publication.manifest)
+    return plain | {
+        "manifest": Jsonb(plain),
+        "ohlcv_block_hashes": publication.ohlcv_block_hashes,
+        "indicator_block_hashes": publication.indicator_block_hashes,
+    }

@@ -1,0 +1,72 @@
+"""What the dataset service needs of its catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+from uuid import UUID
+
+from services.dataset.domain.catalogue import (
+    Attempt,
+    Dataset,
+    ImportState,
+    Listing,
+    Publication,
+    Published,
+    Repeatable,
+)
+
+
+class Catalogue(Protocol):
+    def transaction(self) -> AbstractAsyncContextManager[CatalogueTransaction]:
+        """All of it or none of it."""
+
+
+class CatalogueTransaction(Protocol):
+    """A dataset is named by its UUID or its slug; deleted ones are not found."""
+
+    async def dataset(self, name: UUID | str, version: int | None = None) -> Dataset:
+        """With the manifest of that version, else of the newest. Raises NotFound."""
+
+    async def exists(self, slug: str) -> bool: ...
+
+    async def datasets(self, listing: Listing) -> Sequence[Dataset]:
+        """Newest first; one more than asked for when there are more."""
+
+    async def versions(self, dataset_id: UUID) -> Sequence[int]: ...
+
+    async def lock(self, name: UUID | str) -> UUID:
+        """Nobody else deletes, pins or locks it until the transaction ends. Raises NotFound."""
+
+    async def pin(self, dataset_id: UUID, version: int, holder: str) -> None:
+        """Of a version that is there; a pin that is there already stays."""
+
+    async def unpin(self, holder: str) -> None: ...
+
+    async def holders(self, dataset_id: UUID) -> Sequence[str]: ...
+
+    async def bury(self, dataset_id: UUID) -> Sequence[str]:
+        """Delete it and its pins, leaving a tombstone. Gives the tables nobody needs now."""
+
+    async def receive(self, import_id: UUID, slug: str) -> None: ...
+
+    async def move(self, import_id: UUID, state: ImportState, error: str = "") -> None:
+        """Raises ImportOvertaken when the import may not come to this state any more."""
+
+    async def reserve(self, import_id: UUID, slug: str, *, indicators: bool) -> Attempt:
+        """Move to LOADING with a version and tables that no other import has."""
+
+    async def publish(self, publication: Publication) -> Dataset:
+        """The dataset as it is now. Raises ImportOvertaken, SlugTaken, KeyReused or NotFound."""
+
+    async def answer(self, repeatable: Repeatable) -> Published | None:
+        """What was answered to this key. Raises KeyReused when it came with another body."""
+
+    async def knows_key(self, key: str) -> bool: ...
+
+    async def tables_of_the_dead(self) -> Iterable[str]:
+        """Tables of deleted datasets and of imports in flight: before there are any, rubbish."""
+
+    async def settle_imports(self) -> None:
+        """At start: imports in flight are abandoned, published ones cleaned, old keys forgotten."""

@@ -1,0 +1,153 @@
+-- Statements of the catalogue, one name each; columns are always enumerated.
+
+-- name: find_dataset
+SELECT d.dataset_id, d.slug, d.symbol, d.granularity, d.source, d.metadata, v.manifest,
+  d.created_at_ms, d.updated_at_ms
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v
+  ON v.dataset_id = d.dataset_id AND v.version = coalesce(%(version)s::integer, d.version)
+WHERE (d.slug = %(slug)s::text OR d.dataset_id = %(dataset_id)s::uuid)
+  AND d.deleted_at_ms IS NULL;
+
+-- name: find_published
+SELECT d.dataset_id, d.slug, d.symbol, d.granularity, d.source, d.metadata, v.manifest,
+  d.created_at_ms, v.created_at_ms AS updated_at_ms
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
+WHERE d.dataset_id = %(dataset_id)s AND v.version = %(version)s;
+
+-- name: lock_dataset
+SELECT dataset_id, slug, version
+FROM dataset.datasets
+WHERE (slug = %(slug)s::text OR dataset_id = %(dataset_id)s::uuid) AND deleted_at_ms IS NULL
+FOR UPDATE;
+
+-- name: list_datasets
+SELECT dataset_id, slug, symbol, granularity, source, metadata, manifest,
+  created_at_ms, updated_at_ms
+FROM dataset.dataset_catalog
+WHERE (%(symbol)s::text IS NULL OR symbol = %(symbol)s)
+  AND (%(granularity)s::text IS NULL OR granularity = %(granularity)s)
+  AND (%(pattern)s::text IS NULL
+    OR slug ILIKE %(pattern)s OR symbol ILIKE %(pattern)s OR source ILIKE %(pattern)s)
+  AND (%(after_ms)s::bigint IS NULL
+    OR (created_at_ms, dataset_id) < (%(after_ms)s, %(after_id)s::uuid))
+ORDER BY created_at_ms DESC, dataset_id DESC
+OFFSET %(skip)s LIMIT %(limit)s;
+
+-- name: list_versions
+SELECT version FROM dataset.dataset_versions WHERE dataset_id = %(dataset_id)s ORDER BY version;
+
+-- name: insert_pin
+INSERT INTO dataset.pins (holder, dataset_id, version, created_at_ms)
+VALUES (%(holder)s, %(dataset_id)s, %(version)s, %(now_ms)s)
+ON CONFLICT DO NOTHING;
+
+-- name: delete_pins_of_holder
+DELETE FROM dataset.pins WHERE holder = %(holder)s;
+
+-- name: delete_pins_of_dataset
+DELETE FROM dataset.pins WHERE dataset_id = %(dataset_id)s;
+
+-- name: list_pins
+SELECT holder, version FROM dataset.pins WHERE dataset_id = %(dataset_id)s ORDER BY holder, version;
+
+-- name: bury_dataset
+UPDATE dataset.datasets SET deleted_at_ms = %(now_ms)s WHERE dataset_id = %(dataset_id)s;
+
+-- name: tables_of_dataset
+SELECT ohlcv_measurement, indicator_measurement
+FROM dataset.dataset_versions
+WHERE dataset_id = %(dataset_id)s;
+
+-- name: tables_of_the_dead
+SELECT v.ohlcv_measurement, v.indicator_measurement
+FROM dataset.dataset_versions v
+JOIN dataset.datasets d ON d.dataset_id = v.dataset_id
+WHERE d.deleted_at_ms IS NOT NULL
+UNION
+SELECT ohlcv_measurement, indicator_measurement
+FROM dataset.imports
+WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED') AND ohlcv_measurement IS NOT NULL;
+
+-- name: insert_import
+INSERT INTO dataset.imports (import_id, slug, state, created_at_ms, updated_at_ms)
+VALUES (%(import_id)s, %(slug)s, 'RECEIVED', %(now_ms)s, %(now_ms)s);
+
+-- name: move_import
+UPDATE dataset.imports
+SET state = %(state)s, error = %(error)s, updated_at_ms = %(now_ms)s
+WHERE import_id = %(import_id)s AND state = ANY(%(after)s);
+
+-- name: reserve_attempt
+INSERT INTO dataset.slugs AS s (slug, last_attempt) VALUES (%(slug)s, 1)
+ON CONFLICT (slug) DO UPDATE SET last_attempt = s.last_attempt + 1
+RETURNING last_version + 1 AS version, last_attempt AS attempt;
+
+-- name: load_import
+UPDATE dataset.imports
+SET state = 'LOADING', version = %(version)s, attempt = %(attempt)s,
+  ohlcv_measurement = %(ohlcv_measurement)s, indicator_measurement = %(indicator_measurement)s,
+  updated_at_ms = %(now_ms)s
+WHERE import_id = %(import_id)s AND state = 'SPOOLED';
+
+-- name: abandon_imports_in_flight
+UPDATE dataset.imports
+SET state = 'ABANDONED', error = 'The service ended during the import.', updated_at_ms = %(now_ms)s
+WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED');
+
+-- name: clean_published_imports
+UPDATE dataset.imports
+SET state = 'CLEANED', updated_at_ms = %(now_ms)s
+WHERE state = 'PUBLISHED';
+
+-- name: advance_slug
+UPDATE dataset.slugs
+SET last_version = %(version)s, last_attempt = 0
+WHERE slug = %(slug)s AND last_version = %(version)s - 1;
+
+-- name: insert_dataset
+INSERT INTO dataset.datasets (
+  dataset_id, slug, symbol, granularity, source, metadata, version, created_at_ms, updated_at_ms
+) VALUES (
+  %(dataset_id)s, %(slug)s, %(symbol)s, %(granularity)s, %(source)s, %(metadata)s, %(version)s,
+  %(now_ms)s, %(now_ms)s
+) ON CONFLICT DO NOTHING;
+
+-- name: advance_dataset
+UPDATE dataset.datasets
+SET symbol = %(symbol)s, granularity = %(granularity)s, source = %(source)s,
+  metadata = %(metadata)s, version = %(version)s, updated_at_ms = %(now_ms)s
+WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
+
+-- name: insert_version
+INSERT INTO dataset.dataset_versions (
+  dataset_id, version, manifest, bar_interval_ms, lookback_rows, lookahead_rows,
+  first_ohlcv_timestamp_ms, last_ohlcv_timestamp_ms,
+  first_indicator_timestamp_ms, last_indicator_timestamp_ms,
+  ohlcv_rows, indicator_rows, ohlcv_measurement, indicator_measurement, content_hash,
+  ohlcv_block_hashes, indicator_block_hashes, created_at_ms
+) VALUES (
+  %(dataset_id)s, %(version)s, %(manifest)s, %(bar_interval_ms)s, %(lookback_rows)s,
+  %(lookahead_rows)s, %(first_ohlcv_timestamp_ms)s, %(last_ohlcv_timestamp_ms)s,
+  %(first_indicator_timestamp_ms)s, %(last_indicator_timestamp_ms)s,
+  %(ohlcv_rows)s, %(indicator_rows)s, %(ohlcv_measurement)s, %(indicator_measurement)s,
+  %(content_hash)s, %(ohlcv_block_hashes)s, %(indicator_block_hashes)s, %(now_ms)s
+);
+
+-- name: find_answer
+SELECT body_sha256, dataset_id, version, report
+FROM dataset.idempotency
+WHERE key = %(key)s AND created_at_ms > %(oldest_ms)s;
+
+-- name: insert_answer
+INSERT INTO dataset.idempotency AS i (
+  key, body_sha256, dataset_id, version, report, created_at_ms
+) VALUES (%(key)s, %(body_sha256)s, %(dataset_id)s, %(version)s, %(report)s, %(now_ms)s)
+ON CONFLICT (key) DO UPDATE
+SET body_sha256 = excluded.body_sha256, dataset_id = excluded.dataset_id,
+  version = excluded.version, report = excluded.report, created_at_ms = excluded.created_at_ms
+WHERE i.created_at_ms <= %(oldest_ms)s;
+
+-- name: forget_answers
+DELETE FROM dataset.idempotency WHERE created_at_ms <= %(oldest_ms)s;
