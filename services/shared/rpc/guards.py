@@ -107,6 +107,7 @@ class CallsUnderWay:
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], str] = {}
+        self._draining = False
 
     @asynccontextmanager
     async def __call__(self, method: str, context: Context) -> AsyncIterator[None]:
@@ -115,11 +116,18 @@ class CallsUnderWay:
         self._tasks[task] = method
         try:
             yield
+        except asyncio.CancelledError:
+            if not self._draining:
+                raise
+            # A cancelled handler sends no status, and grpc would wait for one.
+            task.uncancel()
+            raise Unavailable("The service is stopping; try again shortly.") from None
         finally:
             self._tasks.pop(task, None)
 
     def end_watches(self) -> None:
         """Watch streams outlast any drain: their clients come back where they were."""
+        self._draining = True
         for task, method in list(self._tasks.items()):
             if method.rpartition("/")[2].startswith("Watch"):
                 task.cancel()

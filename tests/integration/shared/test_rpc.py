@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import structlog
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pydantic import SecretStr
 from stage1.runs.v1 import run_service_pb2 as pb
 from stage1.runs.v1 import worker_service_pb2 as workers
 from stage1.runs.v1.run_service_pb2_grpc import RunServiceServicer, RunServiceStub
@@ -34,6 +35,7 @@ from services.shared.settings import ServerSettings
 from tests.fix_rpc import served
 
 Context = aio.ServicerContext[Any, Any]
+T = TypeVar("T")
 
 
 class Workers(WorkerServiceServicer):
@@ -75,22 +77,27 @@ class Runs(RunServiceServicer):
         yield pb.ReadPredictionsResponse(ipc=b"second").SerializeToString()
 
 
+def example(servicer: type[T]) -> T:
+    """An instance that leaves out the methods the test does not call."""
+    return servicer()
+
+
 async def test_a_refusal_crosses_the_wire_with_its_reason() -> None:
-    async with served(lambda s: add_workers(Workers(), s)) as channel:
+    async with served(lambda s: add_workers(example(Workers), s)) as channel:
         with pytest.raises(Conflict, match=r"Worker w7 is not known\.") as caught, refusals():
             await WorkerServiceStub(channel).Heartbeat(workers.HeartbeatRequest(worker_id="w7"))
     assert caught.value.reason == "WORKER_UNKNOWN"
 
 
 async def test_a_crash_is_opaque_outside() -> None:
-    async with served(lambda s: add_workers(Workers(), s)) as channel:
+    async with served(lambda s: add_workers(example(Workers), s)) as channel:
         with pytest.raises(Stage1Error, match="request id") as caught, refusals():
             await WorkerServiceStub(channel).Heartbeat(workers.HeartbeatRequest(worker_id="bug"))
     assert caught.value.reason == "INTERNAL"
 
 
 async def test_the_request_id_follows_from_process_to_process() -> None:
-    servicer = Workers()
+    servicer = example(Workers)
     async with served(lambda s: add_workers(servicer, s)) as channel:
         with structlog.contextvars.bound_contextvars(request_id="abc.1"):
             await WorkerServiceStub(channel).ListWorkers(workers.ListWorkersRequest())
@@ -101,7 +108,7 @@ async def test_the_request_id_follows_from_process_to_process() -> None:
 
 async def test_a_call_without_a_deadline_is_refused() -> None:
     async with (
-        serving(ServerSettings(), lambda s: add_workers(Workers(), s)) as server,
+        serving(ServerSettings(), lambda s: add_workers(example(Workers), s)) as server,
         aio.insecure_channel(f"127.0.0.1:{server.port}") as bare,
     ):
         await server.ready()
@@ -111,8 +118,8 @@ async def test_a_call_without_a_deadline_is_refused() -> None:
 
 @pytest.mark.parametrize("given", [None, "wrong"])
 async def test_a_service_token_is_asked_for_where_there_is_one(given: str | None) -> None:
-    settings = ServerSettings(service_token="right")
-    async with serving(settings, lambda s: add_workers(Workers(), s)) as server:
+    settings = ServerSettings(service_token=SecretStr("right"))
+    async with serving(settings, lambda s: add_workers(example(Workers), s)) as server:
         await server.ready()
         async with client.channel(f"127.0.0.1:{server.port}", token=given) as channel:
             with pytest.raises(Unauthenticated), refusals():
@@ -124,17 +131,17 @@ async def test_a_service_token_is_asked_for_where_there_is_one(given: str | None
 async def test_a_service_that_is_not_ready_says_so() -> None:
     check = health_pb2.HealthCheckRequest()
     async with (
-        serving(ServerSettings(), lambda s: add_workers(Workers(), s)) as server,
+        serving(ServerSettings(), lambda s: add_workers(example(Workers), s)) as server,
         client.channel(f"127.0.0.1:{server.port}") as channel,
     ):
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         before = await health.Check(check)
         with pytest.raises(Unavailable, match="starting"), refusals():
             await WorkerServiceStub(channel).ListWorkers(workers.ListWorkersRequest())
         await server.ready()
         after = await health.Check(check)
-    serving_status = health_pb2.HealthCheckResponse.ServingStatus
-    assert (before.status, after.status) == (serving_status.NOT_SERVING, serving_status.SERVING)
+    answer = health_pb2.HealthCheckResponse
+    assert (before.status, after.status) == (answer.NOT_SERVING, answer.SERVING)
 
 
 async def test_a_taken_port_is_one_clear_sentence() -> None:
@@ -146,7 +153,7 @@ async def test_a_taken_port_is_one_clear_sentence() -> None:
 
 
 async def test_a_drain_ends_watches_and_waits_until_they_have_released() -> None:
-    runs = Runs()
+    runs = example(Runs)
     async with AsyncExitStack() as outlives_the_server:
         settings = ServerSettings(drain_seconds=30)
         async with serving(settings, lambda s: add_runs(runs, s)) as server:
@@ -161,6 +168,6 @@ async def test_a_drain_ends_watches_and_waits_until_they_have_released() -> None
 
 
 async def test_a_handler_may_yield_messages_that_are_serialized_already() -> None:
-    async with served(lambda s: add_runs(Runs(), s)) as channel:
+    async with served(lambda s: add_runs(example(Runs), s)) as channel:
         call = RunServiceStub(channel).ReadPredictions(pb.ReadPredictionsRequest())
         assert [message.ipc async for message in call] == [b"first", b"second"]
