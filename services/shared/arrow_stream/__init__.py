@@ -1,0 +1,42 @@
+"""Tables as streams of gRPC messages: one Arrow IPC stream in pieces of about 1 MiB.
+
+A server yields `streams.send(encode(schema, pieces))` from its handler; a client
+reads `read_arrow(channel, method, request)`, or `read_ipc` to hand
+the bytes on.
+"""
+
+from services.shared.arrow_stream.client import read_arrow, read_ipc
+from services.shared.arrow_stream.codec import (
+    CHUNK_BYTES,
+    MAX_MESSAGE_BYTES,
+    Decoder,
+    Piece,
+    StoredMessage,
+    StreamTooLarge,
+    decode,
+    decode_upload,
+    encode,
+    ipc_messages,
+)
+from services.shared.arrow_stream.guard import DataStreams, TooManyStreams
+from services.shared.arrow_stream.messages import MessageTooLarge
+from services.shared.arrow_stream.wire import MalformedStream
+
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "DataStreams",
+    "Decoder",
+    "MalformedStream",
+    "MessageTooLarge",
+    "Piece",
+    "StoredMessage",
+    "StreamTooLarge",
+    "TooManyStreams",
+    "decode",
+    "decode_upload",
+    "encode",
+    "ipc_messages",
+    "read_arrow",
+    "read_ipc",
+]

@@ -1,0 +1,200 @@
+"""Record batches to the messages of a gRPC stream and back.
+
+The payloads of a stream put end to end are exactly one Arrow IPC stream: the
+schema, then batches of about CHUNK_BYTES, then the end mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import pyarrow as pa
+
+from services.shared.arrow_stream.messages import (
+    END_OF_STREAM,
+    Cutter,
+    Envelope,
+    Kind,
+    MessageTooLarge,
+)
+from services.shared.arrow_stream.wire import HEADER_BYTES, MalformedStream, frame, payload
+from services.shared.errors import Exhausted, InvalidRequest, Violation
+
+CHUNK_BYTES: Final = 1 << 20
+MAX_MESSAGE_BYTES: Final = (4 << 20) - HEADER_BYTES
+_ALIGNMENT: Final = 8
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    """A record batch as it lies in a file: one whole IPC message, sent as it is."""
+
+    ipc: pa.Buffer
+    rows: int
+
+
+Piece: TypeAlias = "pa.RecordBatch | StoredMessage"
+
+
+class StreamTooLarge(Exhausted):
+    reason = "ARROW_STREAM_TOO_LARGE"
+
+
+async def encode(schema: pa.Schema, pieces: AsyncIterable[Piece]) -> AsyncIterator[bytes]:
+    """The messages of the response, serialized. Big batches are sliced, empty ones left out."""
+    yield frame(schema.serialize())
+    async for piece in pieces:
+        if isinstance(piece, StoredMessage):
+            yield frame(piece.ipc)
+        else:
+            for message in _serialized(schema, piece):
+                yield frame(message)
+    yield frame(END_OF_STREAM)
+
+
+def ipc_messages(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    """The same stream without the wire form of a response: for uploads and for Train's events."""
+    yield schema.serialize().to_pybytes()
+    for batch in batches:
+        for message in _serialized(schema, batch):
+            yield message.to_pybytes()
+    yield END_OF_STREAM
+
+
+def _serialized(schema: pa.Schema, batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
+    if not batch.schema.equals(schema):
+        raise ValueError(f"A batch of {batch.schema} cannot be sent in a stream of {schema}.")
+    rows = max(1, round(batch.num_rows * CHUNK_BYTES / max(batch.nbytes, 1)))
+    for start in range(0, batch.num_rows, rows):
+        yield from _small_enough(batch.slice(start, rows))
+
+
+def _small_enough(batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
+    """Rows of very different lengths can make a slice far larger than the average."""
+    if batch.nbytes <= 2 * CHUNK_BYTES or batch.num_rows == 1:
+        message = batch.serialize()
+        if message.size > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(
+                f"A row of {message.size} bytes is over the limit of {MAX_MESSAGE_BYTES}."
+            )
+        yield message
+        return
+    half = batch.num_rows // 2
+    yield from _small_enough(batch.slice(0, half))
+    yield from _small_enough(batch.slice(half))
+
+
+class Decoder:
+    """Record batches out of an Arrow stream that is fed in pieces, cut anywhere.
+
+    Every batch is validated in full before it is given out. Holds at most one
+    message and one piece. Dictionaries and compressed bodies, which grow when
+    read, are refused.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema | None = None,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._expected = schema
+        self._cutter = Cutter(max_message_bytes)
+        self._max_rows = 8 * max_message_bytes  # columns of nulls take no bytes at all
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._ended = False
+        self.schema: pa.Schema | None = None
+
+    def feed(self, piece: bytes | memoryview) -> list[pa.RecordBatch]:
+        self._bytes += len(piece)
+        if self._max_bytes is not None and self._bytes > self._max_bytes:
+            raise StreamTooLarge(f"The Arrow stream is over its limit of {self._max_bytes} bytes.")
+        read = (self._read(envelope, message) for envelope, message in self._cutter.feed(piece))
+        return [batch for batch in read if batch is not None]
+
+    def finish(self) -> None:
+        """To be called after the last piece: a stream that just stops is refused."""
+        if not self._ended or not self._cutter.is_empty:
+            raise MalformedStream("The Arrow stream stops before its end mark.")
+
+    def _read(self, envelope: Envelope, message: pa.Buffer) -> pa.RecordBatch | None:
+        if self._ended:
+            raise MalformedStream("The Arrow stream goes on after its end mark.")
+        if envelope.kind is Kind.DICTIONARY or envelope.compressed:
+            raise MalformedStream("Dictionaries and compressed batches are not accepted here.")
+        if (envelope.kind is Kind.SCHEMA) == (self.schema is not None):
+            raise MalformedStream("An Arrow stream starts with its schema and has only one.")
+        try:
+            return self._take(envelope.kind, _aligned(message))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise MalformedStream("A message of the Arrow stream is broken.") from error
+
+    def _take(self, kind: Kind, message: pa.Buffer) -> pa.RecordBatch | None:
+        if kind is Kind.SCHEMA:
+            self.schema = self._checked_schema(pa.ipc.read_schema(message))
+        elif kind is Kind.BATCH:
+            return self._checked_batch(pa.ipc.read_record_batch(message, self.schema))
+        else:
+            self._ended = True
+        return None
+
+    def _checked_schema(self, schema: pa.Schema) -> pa.Schema:
+        sent = str(schema)  # fails on names that are not UTF-8
+        if self._expected is not None and not schema.equals(self._expected):
+            raise MalformedStream(f"The columns sent are {sent}; expected are {self._expected}.")
+        return schema
+
+    def _checked_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.num_rows > self._max_rows:
+            raise MessageTooLarge(f"A batch of {batch.num_rows} rows is over {self._max_rows}.")
+        batch.validate(full=True)
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            if not field.nullable and column.null_count:
+                raise MalformedStream(f"Column {field.name!r} has nulls and may have none.")
+        return batch
+
+
+def _aligned(message: pa.Buffer) -> pa.Buffer:
+    """Columns off their 8-byte borders are slow or unusable for compiled code."""
+    return pa.py_buffer(message.to_pybytes()) if message.address % _ALIGNMENT else message
+
+
+async def decode(
+    raws: AsyncIterable[bytes], schema: pa.Schema | None = None
+) -> AsyncIterator[pa.RecordBatch]:
+    """The batches of a response stream read without deserializing.
+
+    Raises MalformedStream, also when the columns are not those of `schema`.
+    """
+    decoder = Decoder(schema)
+    async for raw in raws:
+        for batch in decoder.feed(payload(raw)):
+            yield batch
+    decoder.finish()
+
+
+async def decode_upload(
+    pieces: AsyncIterable[bytes],
+    *,
+    field: str,
+    schema: pa.Schema | None = None,
+    max_message_bytes: int,
+    max_bytes: int | None = None,
+) -> AsyncIterator[pa.RecordBatch]:
+    """The batches of an Arrow stream that a person sends, cut anywhere.
+
+    What is wrong with it is the caller's fault: InvalidRequest at `field`.
+    """
+    decoder = Decoder(schema, max_message_bytes=max_message_bytes, max_bytes=max_bytes)
+    try:
+        async for piece in pieces:
+            for batch in decoder.feed(piece):
+                yield batch
+        decoder.finish()
+    except MalformedStream as error:
+        message = f"is not a valid Arrow stream: {error}".rstrip(".")
+        raise InvalidRequest([Violation(field, message)], reason=error.reason) from error

@@ -1,0 +1,152 @@
+"""Where one IPC message ends and the next begins, and what it is.
+
+pyarrow reads messages but does not say how long the next one is without all of
+its bytes, and it unpacks compressed bodies whatever size they claim. So the few
+flatbuffer fields that tell are read here, each bounds-checked.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import pyarrow as pa
+
+from services.shared.arrow_stream.wire import MalformedStream
+from services.shared.errors import Exhausted
+
+END_OF_STREAM: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_CONTINUATION: Final = b"\xff\xff\xff\xff"
+_PREFIX_BYTES: Final = 8
+_HEADER_TYPE, _HEADER, _BODY_LENGTH = 1, 2, 3  # fields of Message
+_COMPRESSION: Final = 3  # field of RecordBatch
+
+
+class Kind(IntEnum):
+    END = 0
+    SCHEMA = 1
+    DICTIONARY = 2
+    BATCH = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    kind: Kind
+    length: int
+    compressed: bool = False
+
+
+class MessageTooLarge(Exhausted):
+    reason = "ARROW_MESSAGE_TOO_LARGE"
+
+
+def read_envelope(data: memoryview, max_message_bytes: int) -> Envelope | None:
+    """What the message at the start of `data` is; None while too little of it is there."""
+    if len(data) < _PREFIX_BYTES:
+        return None
+    if bytes(data[:4]) != _CONTINUATION:
+        raise MalformedStream("The Arrow stream has bytes that start no IPC message.")
+    (metadata_length,) = struct.unpack_from("<i", data, 4)
+    if metadata_length == 0:
+        return Envelope(kind=Kind.END, length=_PREFIX_BYTES)
+    if metadata_length < 0:
+        raise MalformedStream("An IPC message states a negative length.")
+    body = _PREFIX_BYTES + metadata_length
+    _check_size(body, max_message_bytes)
+    if len(data) < body:
+        return None
+    try:
+        envelope = _read_metadata(data[_PREFIX_BYTES:body], body)
+    except (struct.error, ValueError):
+        raise MalformedStream("The metadata of an IPC message cannot be read.") from None
+    _check_size(envelope.length, max_message_bytes)
+    return envelope
+
+
+def _check_size(length: int, limit: int) -> None:
+    if length > limit:
+        raise MessageTooLarge(f"An IPC message of {length} bytes is over the limit of {limit}.")
+
+
+def _read_metadata(metadata: memoryview, body_start: int) -> Envelope:
+    message = _Table(metadata, _unsigned(metadata, 0))
+    kind = Kind(message.scalar(_HEADER_TYPE, "<B"))
+    body_length = message.scalar(_BODY_LENGTH, "<q")
+    if body_length < 0:
+        raise ValueError(body_length)
+    compressed = kind is Kind.BATCH and message.table(_HEADER).has(_COMPRESSION)
+    return Envelope(kind=kind, length=body_start + body_length, compressed=compressed)
+
+
+class _Table:
+    """A flatbuffer table: the offsets of its fields lie in a table of their own before it."""
+
+    def __init__(self, data: memoryview, position: int) -> None:
+        self._data = data
+        self._position = position
+        self._offsets = position - _read(data, position, "<i")
+        self._size = _read(data, self._offsets, "<H")
+
+    def has(self, field: int) -> bool:
+        return self._offset(field) != 0
+
+    def scalar(self, field: int, form: str) -> int:
+        offset = self._offset(field)
+        return _read(self._data, self._position + offset, form) if offset else 0
+
+    def table(self, field: int) -> _Table:
+        start = self._position + self._offset(field)
+        return _Table(self._data, start + _unsigned(self._data, start))
+
+    def _offset(self, field: int) -> int:
+        slot = 4 + 2 * field
+        return _read(self._data, self._offsets + slot, "<H") if slot + 2 <= self._size else 0
+
+
+def _unsigned(data: memoryview, position: int) -> int:
+    return _read(data, position, "<I")
+
+
+def _read(data: memoryview, position: int, form: str) -> int:
+    if position < 0:
+        raise ValueError(position)
+    value: int = struct.unpack_from(form, data, position)[0]
+    return value
+
+
+class Cutter:
+    """Whole messages out of bytes that arrive cut anywhere.
+
+    Messages that lie whole in what arrived are handed out in place; only what
+    is torn is copied. Holds at most one message and one piece.
+    """
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._limit = max_message_bytes
+        self._torn = bytearray()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._torn
+
+    def feed(self, piece: bytes | memoryview) -> Iterator[tuple[Envelope, pa.Buffer]]:
+        if self._torn:
+            self._torn += piece
+            envelope = read_envelope(memoryview(self._torn), self._limit)
+            if envelope is None or envelope.length > len(self._torn):
+                return
+            piece, self._torn = bytes(self._torn), bytearray()
+        yield from self._whole(memoryview(piece).cast("B"))
+
+    def _whole(self, data: memoryview) -> Iterator[tuple[Envelope, pa.Buffer]]:
+        buffer = pa.py_buffer(data)
+        position = 0
+        while envelope := read_envelope(data[position:], self._limit):
+            if position + envelope.length > len(data):
+                break
+            yield envelope, buffer.slice(position, envelope.length)
+            position += envelope.length
+        self._torn += data[position:]
