@@ -23,7 +23,7 @@ log = structlog.get_logger()
 async def stay_registered(
     workers: WorkerServiceAsyncStub, worker: pb.Worker, *, every: float = HEARTBEAT_SECONDS
 ) -> None:
-    """Register and send heartbeats until cancelled, however often `runs` goes away and comes back."""
+    """Register and send heartbeats until cancelled, however often `runs` goes and comes back."""
     pause = 0.2
     while True:
         try:
