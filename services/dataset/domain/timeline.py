@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from services.dataset.domain.times import (
     spacing,
 )
 from services.shared.errors import InvalidRequest, Violation
+
+MAX_GAPS: Final = 50_000  # a manifest must fit into one message
 
 
 class TimestampConvention(StrEnum):
@@ -166,6 +168,9 @@ def _gaps(ohlcv: Times, bars: Spacing, name: CalendarName, clock: Clock) -> tupl
     if message := calendars.off_slot_message(name, ohlcv, on_slot):
         _refuse([Violation("calendar", message)])
     gaps = calendars.gaps(ordinals, ohlcv)
+    if len(gaps) > MAX_GAPS:
+        many = f"{len(gaps)} gaps, and at most {MAX_GAPS} are kept: observed takes any spacing"
+        _refuse([Violation("calendar", f"{name} leaves {many}")])
     if gaps and clock.gap_policy is GapPolicy.REJECT:
         _refuse([Violation("gap_policy", f"is reject, and {describe_gaps(gaps)}")])
     return gaps
