@@ -1,6 +1,6 @@
 """Tables as streams of gRPC messages: one Arrow IPC stream in pieces of about 1 MiB.
 
-A server yields `streams.send(encode(schema, pieces))` from its handler; a client
+A server yields `streams.send(context, encode(schema, pieces))` from its handler; a client
 reads `read_arrow(channel, method, request)`, or `read_ipc` to hand
 the bytes on.
 """

@@ -6,7 +6,8 @@ schema, then batches of about CHUNK_BYTES, then the end mark.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -42,16 +43,20 @@ class StreamTooLarge(Exhausted):
     reason = "ARROW_STREAM_TOO_LARGE"
 
 
-async def encode(schema: pa.Schema, pieces: AsyncIterable[Piece]) -> AsyncIterator[bytes]:
-    """The messages of the response, serialized. Big batches are sliced, empty ones left out."""
-    yield frame(schema.serialize())
-    async for piece in pieces:
-        if isinstance(piece, StoredMessage):
-            yield frame(piece.ipc)
-        else:
-            for message in _serialized(schema, piece):
-                yield frame(message)
-    yield frame(END_OF_STREAM)
+async def encode(schema: pa.Schema, pieces: AsyncGenerator[Piece]) -> AsyncGenerator[bytes]:
+    """The messages of the response, serialized. Big batches are sliced, empty ones left out.
+
+    `pieces` is closed when this is.
+    """
+    async with aclosing(pieces):
+        yield frame(schema.serialize())
+        async for piece in pieces:
+            if isinstance(piece, StoredMessage):
+                yield frame(piece.ipc)
+            else:
+                for message in _serialized(schema, piece):
+                    yield frame(message)
+        yield frame(END_OF_STREAM)
 
 
 def ipc_messages(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
@@ -165,7 +170,7 @@ def _aligned(message: pa.Buffer) -> pa.Buffer:
 
 async def decode(
     raws: AsyncIterable[bytes], schema: pa.Schema | None = None
-) -> AsyncIterator[pa.RecordBatch]:
+) -> AsyncGenerator[pa.RecordBatch]:
     """The batches of a response stream read without deserializing.
 
     Raises MalformedStream, also when the columns are not those of `schema`.
@@ -184,7 +189,7 @@ async def decode_upload(
     schema: pa.Schema | None = None,
     max_message_bytes: int,
     max_bytes: int | None = None,
-) -> AsyncIterator[pa.RecordBatch]:
+) -> AsyncGenerator[pa.RecordBatch]:
     """The batches of an Arrow stream that a person sends, cut anywhere.
 
     What is wrong with it is the caller's fault: InvalidRequest at `field`.

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
 import structlog
+from grpc import aio
 
 from services.shared.errors import Exhausted, Stalled
+from services.shared.rpc import status
+from services.shared.rpc.guards import Context
 
 STREAM_BYTES: Final = 8 << 20  # what a stream whose consumer has stopped was seen to hold
 BUDGET_BYTES: Final = 256 << 20
@@ -43,24 +46,27 @@ class DataStreams:
     ) -> None:
         self._free = budget_bytes
         self._stall_seconds = stall_seconds
+        self._cuts: set[asyncio.Task[None]] = set()
 
-    async def send(self, chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async def send(self, context: Context, chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
         """The chunks, to be yielded by a handler in the task of its call.
 
-        Raises TooManyStreams. When the receiver stalls, `chunks` is closed, the
-        budget given back and the handler's task cancelled, in this order:
-        context.abort() would wait for the receiver too.
+        Raises TooManyStreams. When the receiver stalls, the budget is given back,
+        `chunks` closed and the handler's task cancelled.
         """
         with self._lease() as lease:
-            watch = _Watch(self._stall_seconds, lease, chunks)
+            pace = _Pace(self._stall_seconds)
+            standing = _Standing(lease, chunks, context)
             try:
                 async for chunk in chunks:
-                    watch.start()
-                    yield chunk
-                    watch.stop(len(chunk))
+                    started = pace.now()
+                    with self._alarm(pace, standing):
+                        yield chunk
+                    if standing.is_cut:  # it moved in the very moment of the alarm
+                        raise pace.stalled()
+                    pace.moved(len(chunk), pace.now() - started)
             finally:
-                watch.cancel()
-                await chunks.aclose()
+                await standing.close()
 
     async def receive(self, requests: AsyncIterator[Request]) -> AsyncIterator[Request]:
         """What a client uploads. Raises TooManyStreams, and Stalled when it sends too little."""
@@ -72,14 +78,26 @@ class DataStreams:
                     async with asyncio.timeout(pace.left):
                         request = await anext(requests, None)
                 except TimeoutError:
-                    raise Stalled(
-                        f"The upload did not move {STALL_BYTES} bytes within "
-                        f"{self._stall_seconds:g} s."
-                    ) from None
+                    raise pace.stalled() from None
                 if request is None:
                     return
                 pace.moved(request.ByteSize(), pace.now() - started)
                 yield request
+
+    @contextmanager
+    def _alarm(self, pace: _Pace, standing: _Standing) -> Iterator[None]:
+        def ring() -> None:
+            task = asyncio.create_task(standing.cut(pace.stalled()))
+            self._cuts.add(task)
+            task.add_done_callback(self._cuts.discard)
+
+        alarm = asyncio.get_running_loop().call_later(pace.left, ring)
+        standing.waits = True
+        try:
+            yield
+        finally:
+            standing.waits = False
+            alarm.cancel()
 
     @contextmanager
     def _lease(self) -> Iterator[_Lease]:
@@ -123,6 +141,9 @@ class _Pace:
     def left(self) -> float:
         return max(self._limit - self._waited, 0.0)
 
+    def stalled(self) -> Stalled:
+        return Stalled(f"The stream did not move {STALL_BYTES} bytes within {self._limit:g} s.")
+
     def moved(self, size: int, seconds: float) -> None:
         self._waited += seconds
         self._bytes += size
@@ -130,39 +151,37 @@ class _Pace:
             self._waited, self._bytes = 0.0, 0
 
 
-class _Watch:
-    """The alarm that runs while a chunk is being taken by the receiver."""
+class _Standing:
+    """A stream that may stand still, and what happens then."""
 
-    def __init__(self, limit: float, lease: _Lease, chunks: AsyncGenerator[bytes]) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handler = task
-        self._pace = _Pace(limit)
+    def __init__(self, lease: _Lease, chunks: AsyncGenerator[bytes], context: Context) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handler = handler
         self._lease = lease
         self._chunks = chunks
-        self._started = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._cutting: asyncio.Task[None] | None = None
+        self._context = context
+        self._closing: asyncio.Future[None] | None = None
+        self.waits = False
+        self.is_cut = False
 
-    def start(self) -> None:
-        self._started = self._pace.now()
-        self._alarm = self._handler.get_loop().call_later(self._pace.left, self._ring)
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._chunks.aclose())
+        await asyncio.shield(self._closing)
 
-    def stop(self, size: int) -> None:
-        self.cancel()
-        self._pace.moved(size, self._pace.now() - self._started)
-
-    def cancel(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-
-    def _ring(self) -> None:
-        self._cutting = asyncio.create_task(self._cut_off())
-
-    async def _cut_off(self) -> None:
+    async def cut(self, error: Stalled) -> None:
+        if not self.waits:
+            return
         log.warning("data_stream_stalled")
+        self.is_cut = True
         self._lease.release()
-        try:
-            await self._chunks.aclose()
-        finally:
-            self._handler.cancel()
+        await self.close()
+        if not self.waits or self._handler.done():  # it moved on, or the client has gone
+            return
+        # The status waits behind what the receiver does not take, maybe till its
+        # deadline; it waits here, where nothing is held any more.
+        self._handler.get_loop().call_soon(self._handler.cancel)
+        trailer = ((status.TRAILER, status.to_status(error).SerializeToString()),)
+        with suppress(aio.AbortError):
+            await self._context.abort(status.code_of(error), str(error), trailing_metadata=trailer)
