@@ -40,7 +40,7 @@ class DatasetVersion:
     version: int
     content_hash: str
     facts: Facts
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = ()  # left out where a run is read
 
 
 @dataclass(frozen=True, kw_only=True)
