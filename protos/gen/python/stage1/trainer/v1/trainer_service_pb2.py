@@ -26,7 +26,7 @@ from stage1.runs.v1 import plan_pb2 as stage1_dot_runs_dot_v1_dot_plan__pb2
 from stage1.runs.v1 import run_pb2 as stage1_dot_runs_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stage1/trainer/v1/trainer_service.proto\x12\x11stage1.trainer.v1\x1a\x19stage1/runs/v1/plan.proto\x1a\x18stage1/runs/v1/run.proto\"\x81\x02\n\x0cTrainRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\x12\x12\n\ndataset_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x15\n\rtarget_column\x18\x05 \x01(\t\x12\x17\n\x0f\x66\x65\x61ture_columns\x18\x06 \x03(\t\x12(\n\x07learner\x18\x07 \x01(\x0b\x32\x17.stage1.runs.v1.Learner\x12*\n\x05\x66olds\x18\x08 \x03(\x0b\x32\x1b.stage1.runs.v1.PlannedFold\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12\x17\n\x0f\x62\x61r_interval_ms\x18\n \x01(\x03\"\xe5\x03\n\rTrainResponse\x12\x33\n\x0c\x66old_started\x18\x01 \x01(\x0b\x32\x1b.stage1.runs.v1.FoldStartedH\x00\x12,\n\x08progress\x18\x02 \x01(\x0b\x32\x18.stage1.runs.v1.ProgressH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.stage1.runs.v1.HeartbeatH\x00\x12\x39\n\x0bpredictions\x18\x04 \x01(\x0b\x32\".stage1.trainer.v1.PredictionsPartH\x00\x12-\n\x05model\x18\x05 \x01(\x0b\x32\x1c.stage1.trainer.v1.ModelPartH\x00\x12\x38\n\x0e\x66old_completed\x18\x06 \x01(\x0b\x32\x1e.stage1.trainer.v1.TrainedFoldH\x00\x12\"\n\x03log\x18\x07 \x01(\x0b\x32\x13.stage1.runs.v1.LogH\x00\x12:\n\x0b\x65nvironment\x18\x08 \x01(\x0b\x32#.stage1.trainer.v1.TrainEnvironmentH\x00\x12\x34\n\x08\x66inished\x18\t \x01(\x0b\x32 .stage1.trainer.v1.TrainFinishedH\x00\x42\x07\n\x05\x65vent\",\n\x0fPredictionsPart\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12\x0b\n\x03ipc\x18\x02 \x01(\x0c\"\'\n\tModelPart\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"G\n\x0bTrainedFold\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12*\n\x06result\x18\x02 \x01(\x0b\x32\x1a.stage1.runs.v1.FoldResult\"\xb7\x01\n\x10TrainEnvironment\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x43\n\x08versions\x18\x02 \x03(\x0b\x32\x31.stage1.trainer.v1.TrainEnvironment.VersionsEntry\x12\x0f\n\x07threads\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rTrainFinished\"\x18\n\x16GetCapabilitiesRequest\"\xcb\x01\n\x17GetCapabilitiesResponse\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\x05\x12J\n\x08versions\x18\x03 \x03(\x0b\x32\x38.stage1.trainer.v1.GetCapabilitiesResponse.VersionsEntry\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xc8\x01\n\x0eTrainerService\x12L\n\x05Train\x12\x1f.stage1.trainer.v1.TrainRequest\x1a .stage1.trainer.v1.TrainResponse0\x01\x12h\n\x0fGetCapabilities\x12).stage1.trainer.v1.GetCapabilitiesRequest\x1a*.stage1.trainer.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stage1/trainer/v1/trainer_service.proto\x12\x11stage1.trainer.v1\x1a\x19stage1/runs/v1/plan.proto\x1a\x18stage1/runs/v1/run.proto\"\x99\x03\n\x0cTrainRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\x12\x12\n\ndataset_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x15\n\rtarget_column\x18\x05 \x01(\t\x12\x17\n\x0f\x66\x65\x61ture_columns\x18\x06 \x03(\t\x12(\n\x07learner\x18\x07 \x01(\x0b\x32\x17.stage1.runs.v1.Learner\x12*\n\x05\x66olds\x18\x08 \x03(\x0b\x32\x1b.stage1.runs.v1.PlannedFold\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12\x17\n\x0f\x62\x61r_interval_ms\x18\n \x01(\x03\x12\x1f\n\x12own_long_threshold\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12 \n\x13own_short_threshold\x18\x0c \x01(\x01H\x01\x88\x01\x01\x12$\n\x1csignals_when_learned_nothing\x18\r \x01(\x08\x42\x15\n\x13_own_long_thresholdB\x16\n\x14_own_short_threshold\"\xe5\x03\n\rTrainResponse\x12\x33\n\x0c\x66old_started\x18\x01 \x01(\x0b\x32\x1b.stage1.runs.v1.FoldStartedH\x00\x12,\n\x08progress\x18\x02 \x01(\x0b\x32\x18.stage1.runs.v1.ProgressH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.stage1.runs.v1.HeartbeatH\x00\x12\x39\n\x0bpredictions\x18\x04 \x01(\x0b\x32\".stage1.trainer.v1.PredictionsPartH\x00\x12-\n\x05model\x18\x05 \x01(\x0b\x32\x1c.stage1.trainer.v1.ModelPartH\x00\x12\x38\n\x0e\x66old_completed\x18\x06 \x01(\x0b\x32\x1e.stage1.trainer.v1.TrainedFoldH\x00\x12\"\n\x03log\x18\x07 \x01(\x0b\x32\x13.stage1.runs.v1.LogH\x00\x12:\n\x0b\x65nvironment\x18\x08 \x01(\x0b\x32#.stage1.trainer.v1.TrainEnvironmentH\x00\x12\x34\n\x08\x66inished\x18\t \x01(\x0b\x32 .stage1.trainer.v1.TrainFinishedH\x00\x42\x07\n\x05\x65vent\",\n\x0fPredictionsPart\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12\x0b\n\x03ipc\x18\x02 \x01(\x0c\"\'\n\tModelPart\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"G\n\x0bTrainedFold\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12*\n\x06result\x18\x02 \x01(\x0b\x32\x1a.stage1.runs.v1.FoldResult\"\xb7\x01\n\x10TrainEnvironment\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x43\n\x08versions\x18\x02 \x03(\x0b\x32\x31.stage1.trainer.v1.TrainEnvironment.VersionsEntry\x12\x0f\n\x07threads\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rTrainFinished\"\x18\n\x16GetCapabilitiesRequest\"\xcb\x01\n\x17GetCapabilitiesResponse\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\x05\x12J\n\x08versions\x18\x03 \x03(\x0b\x32\x38.stage1.trainer.v1.GetCapabilitiesResponse.VersionsEntry\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xc8\x01\n\x0eTrainerService\x12L\n\x05Train\x12\x1f.stage1.trainer.v1.TrainRequest\x1a .stage1.trainer.v1.TrainResponse0\x01\x12h\n\x0fGetCapabilities\x12).stage1.trainer.v1.GetCapabilitiesRequest\x1a*.stage1.trainer.v1.GetCapabilitiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,27 +38,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._loaded_options = None
   _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_TRAINREQUEST']._serialized_start=116
-  _globals['_TRAINREQUEST']._serialized_end=373
-  _globals['_TRAINRESPONSE']._serialized_start=376
-  _globals['_TRAINRESPONSE']._serialized_end=861
-  _globals['_PREDICTIONSPART']._serialized_start=863
-  _globals['_PREDICTIONSPART']._serialized_end=907
-  _globals['_MODELPART']._serialized_start=909
-  _globals['_MODELPART']._serialized_end=948
-  _globals['_TRAINEDFOLD']._serialized_start=950
-  _globals['_TRAINEDFOLD']._serialized_end=1021
-  _globals['_TRAINENVIRONMENT']._serialized_start=1024
-  _globals['_TRAINENVIRONMENT']._serialized_end=1207
-  _globals['_TRAINENVIRONMENT_VERSIONSENTRY']._serialized_start=1160
-  _globals['_TRAINENVIRONMENT_VERSIONSENTRY']._serialized_end=1207
-  _globals['_TRAINFINISHED']._serialized_start=1209
-  _globals['_TRAINFINISHED']._serialized_end=1224
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1226
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1250
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1253
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1456
-  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_start=1160
-  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_end=1207
-  _globals['_TRAINERSERVICE']._serialized_start=1459
-  _globals['_TRAINERSERVICE']._serialized_end=1659
+  _globals['_TRAINREQUEST']._serialized_end=525
+  _globals['_TRAINRESPONSE']._serialized_start=528
+  _globals['_TRAINRESPONSE']._serialized_end=1013
+  _globals['_PREDICTIONSPART']._serialized_start=1015
+  _globals['_PREDICTIONSPART']._serialized_end=1059
+  _globals['_MODELPART']._serialized_start=1061
+  _globals['_MODELPART']._serialized_end=1100
+  _globals['_TRAINEDFOLD']._serialized_start=1102
+  _globals['_TRAINEDFOLD']._serialized_end=1173
+  _globals['_TRAINENVIRONMENT']._serialized_start=1176
+  _globals['_TRAINENVIRONMENT']._serialized_end=1359
+  _globals['_TRAINENVIRONMENT_VERSIONSENTRY']._serialized_start=1312
+  _globals['_TRAINENVIRONMENT_VERSIONSENTRY']._serialized_end=1359
+  _globals['_TRAINFINISHED']._serialized_start=1361
+  _globals['_TRAINFINISHED']._serialized_end=1376
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=1378
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=1402
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=1405
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1608
+  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_start=1312
+  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_end=1359
+  _globals['_TRAINERSERVICE']._serialized_start=1611
+  _globals['_TRAINERSERVICE']._serialized_end=1811
 # @@protoc_insertion_point(module_scope)

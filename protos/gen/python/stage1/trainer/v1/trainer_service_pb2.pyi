@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TrainRequest(_message.Message):
-    """Explicit folds of a pinned version."""
+    """Explicit folds of a pinned version. Their rows are read from dataset, and a fold
+    whose indices and times disagree with it is refused with FOLD_TIMES_DISAGREE.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -36,6 +38,9 @@ class TrainRequest(_message.Message):
     FOLDS_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     BAR_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    OWN_LONG_THRESHOLD_FIELD_NUMBER: _builtins.int
+    OWN_SHORT_THRESHOLD_FIELD_NUMBER: _builtins.int
+    SIGNALS_WHEN_LEARNED_NOTHING_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """UUID of the run, for logs."""
     epoch: _builtins.int
@@ -46,6 +51,11 @@ class TrainRequest(_message.Message):
     device: _builtins.str
     """cpu, cuda or empty for what the trainer has."""
     bar_interval_ms: _builtins.int
+    own_long_threshold: _builtins.float
+    """The user's own thresholds, judged beside the others; either may be unset."""
+    own_short_threshold: _builtins.float
+    signals_when_learned_nothing: _builtins.bool
+    """Folds that learned nothing give signals all the same; default false."""
     @_builtins.property
     def feature_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -65,12 +75,22 @@ class TrainRequest(_message.Message):
         folds: _abc.Iterable[_plan_pb2.PlannedFold] | None = ...,
         device: _builtins.str = ...,
         bar_interval_ms: _builtins.int = ...,
+        own_long_threshold: _builtins.float | None = ...,
+        own_short_threshold: _builtins.float | None = ...,
+        signals_when_learned_nothing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["learner", b"learner"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_own_long_threshold", b"_own_long_threshold", "_own_short_threshold", b"_own_short_threshold", "learner", b"learner", "own_long_threshold", b"own_long_threshold", "own_short_threshold", b"own_short_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar_interval_ms", b"bar_interval_ms", "dataset_id", b"dataset_id", "device", b"device", "epoch", b"epoch", "feature_columns", b"feature_columns", "folds", b"folds", "learner", b"learner", "run_id", b"run_id", "target_column", b"target_column", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_own_long_threshold", b"_own_long_threshold", "_own_short_threshold", b"_own_short_threshold", "bar_interval_ms", b"bar_interval_ms", "dataset_id", b"dataset_id", "device", b"device", "epoch", b"epoch", "feature_columns", b"feature_columns", "folds", b"folds", "learner", b"learner", "own_long_threshold", b"own_long_threshold", "own_short_threshold", b"own_short_threshold", "run_id", b"run_id", "signals_when_learned_nothing", b"signals_when_learned_nothing", "target_column", b"target_column", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__own_long_threshold: _TypeAlias = _typing.Literal["own_long_threshold"]  # noqa: Y015
+    _WhichOneofArgType__own_long_threshold: _TypeAlias = _typing.Literal["_own_long_threshold", b"_own_long_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__own_short_threshold: _TypeAlias = _typing.Literal["own_short_threshold"]  # noqa: Y015
+    _WhichOneofArgType__own_short_threshold: _TypeAlias = _typing.Literal["_own_short_threshold", b"_own_short_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_long_threshold) -> _WhichOneofReturnType__own_long_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_short_threshold) -> _WhichOneofReturnType__own_short_threshold | None: ...
 
 Global___TrainRequest: _TypeAlias = TrainRequest  # noqa: Y015
 
