@@ -1,0 +1,30 @@
+"""The importers of the dataset service: a file of bars or indicators becomes a checked table."""
+
+from services.dataset.formats.options import (
+    DateOrder,
+    Format,
+    Kind,
+    Options,
+    Parsed,
+    TimeDigits,
+    Unit,
+)
+from services.dataset.formats.reader import read
+from services.dataset.formats.refusal import FileAmbiguous, FileRefused
+from services.dataset.formats.report import Description, Role, describe
+
+__all__ = [
+    "DateOrder",
+    "Description",
+    "FileAmbiguous",
+    "FileRefused",
+    "Format",
+    "Kind",
+    "Options",
+    "Parsed",
+    "Role",
+    "TimeDigits",
+    "Unit",
+    "describe",
+    "read",
+]

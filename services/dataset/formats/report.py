@@ -1,0 +1,147 @@
+"""What the import report says of columns: their roles, and what looks wrong about them.
+
+Pure; whole columns at a time, in blocks of columns so that a thousand of them need little memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from services.dataset.formats.columns import BARS
+
+DISGUISE: Final = 0.999
+_BLOCK: Final = 64
+_TARGET_PREFIXES: Final = ("TGT", "tgt", "target")
+
+Matrix = NDArray[np.float64]
+
+
+class Role(StrEnum):
+    FEATURE = "feature"
+    TARGET = "target"
+    PRICE = "price"
+    EXTRA = "extra"
+
+
+@dataclass(frozen=True)
+class Description:
+    roles: Mapping[str, Role]
+    warnings: tuple[str, ...]
+
+
+def describe(table: pa.Table, targets: Sequence[str] | None = None) -> Description:
+    """Roles and warnings of a table that `read` gave.
+
+    Targets are the columns named `TGT*`, `tgt*` or `target*`, unless `targets` names them. A
+    table with open, high, low, close is one of bars: its columns are prices and extras. Text is
+    extra in both.
+    """
+    roles = _roles(table, targets)
+    features = [name for name, role in roles.items() if role is Role.FEATURE]
+    chosen = [name for name, role in roles.items() if role is Role.TARGET]
+    constant = [name for name in roles if _is_constant(table[name])]
+    warnings = [
+        *_disguised(table, features, chosen),
+        *(f"Column {name!r} has the same value in every row." for name in constant),
+        *_duplicated(table, [name for name in roles if name not in constant]),
+    ]
+    return Description(roles, tuple(warnings))
+
+
+def _roles(table: pa.Table, targets: Sequence[str] | None) -> dict[str, Role]:
+    names = table.column_names[1:]
+    bars = set(BARS) <= set(names)
+    roles = {}
+    for name in names:
+        is_target = name.startswith(_TARGET_PREFIXES) if targets is None else name in targets
+        if not pa.types.is_float64(table[name].type):
+            roles[name] = Role.EXTRA
+        elif bars:
+            roles[name] = Role.PRICE if name in BARS else Role.EXTRA
+        else:
+            roles[name] = Role.TARGET if is_target else Role.FEATURE
+    return roles
+
+
+def _is_constant(column: pa.ChunkedArray) -> bool:
+    limits = pc.min_max(column).as_py()
+    return bool(limits["min"] == limits["max"])
+
+
+def _disguised(table: pa.Table, features: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
+    if not targets:
+        return
+    goals = _matrix(table, targets)
+    for start in range(0, len(features), _BLOCK):
+        block = features[start : start + _BLOCK]
+        correlations = correlation(_matrix(table, block), goals)
+        for row, column in np.argwhere(np.abs(correlations) > DISGUISE):
+            yield (
+                f"Feature {block[row]!r} has a correlation of {correlations[row, column]:.6f} "
+                f"with {targets[column]!r}: it may be the target in disguise."
+            )
+
+
+def correlation(left: Matrix, right: Matrix) -> Matrix:
+    """Pearson's, of each column with each, over the rows where both have a value.
+
+    NaN where fewer than three such rows are left or one side does not vary.
+    """
+    x, here = _centred(left)
+    y, there = _centred(right)
+    n = here.T @ there
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x_sum, y_sum = x.T @ there, here.T @ y
+        x_var = (x * x).T @ there - x_sum * x_sum / n
+        y_var = here.T @ (y * y) - y_sum * y_sum / n
+        found: Matrix = (x.T @ y - x_sum * y_sum / n) / np.sqrt(x_var * y_var)
+    varies = (x_var > 1e-12 * n) & (y_var > 1e-12 * n)
+    return np.where((n > 2) & varies, found, np.nan)
+
+
+def _centred(values: Matrix) -> tuple[Matrix, Matrix]:
+    """Columns of mean 0 and deviation 1 (0 where a value is missing), and where one is not."""
+    here = np.isfinite(values)
+    count = np.maximum(here.sum(axis=0), 1)
+    largest = np.max(np.abs(values), axis=0, where=here, initial=0)
+    scaled = np.where(here, values, 0) / np.where(largest > 0, largest, 1)
+    centred = np.where(here, scaled - scaled.sum(axis=0) / count, 0)
+    deviation = np.sqrt((centred * centred).sum(axis=0) / count)
+    # What is left of a constant after rounding is no variation.
+    return centred / np.where(deviation > 1e-13, deviation, np.inf), here.astype(np.float64)
+
+
+def _matrix(table: pa.Table, names: Sequence[str]) -> Matrix:
+    columns = [table[name].to_numpy() for name in names]
+    return np.column_stack(columns) if columns else np.empty((len(table), 0))
+
+
+def _duplicated(table: pa.Table, names: Sequence[str]) -> Iterator[str]:
+    first: dict[bytes, str] = {}
+    copies: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        original = first.setdefault(_digest(table[name]), name)
+        if original != name:
+            copies[original].append(name)
+    for original, same in copies.items():
+        yield f"Columns {[original, *same]} hold the same values."
+
+
+def _digest(column: pa.ChunkedArray) -> bytes:
+    digest = hashlib.sha256(str(column.type).encode())
+    if pa.types.is_float64(column.type):
+        values = column.to_numpy()
+        digest.update((np.where(np.isnan(values), np.nan, values) + 0.0).tobytes())
+    else:
+        digest.update(repr(column.to_pylist()).encode())
+    return digest.digest()

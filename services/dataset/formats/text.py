@@ -1,0 +1,161 @@
+"""A text file as clean lines: UTF-8, one newline each, no blank ones, numbered as in the file.
+
+Everything is done on the whole buffer with numpy; polars then sees only well-formed input.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.dataset.formats.options import Options
+from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, refused
+
+_BOM: Final = b"\xef\xbb\xbf"
+_NEWLINE, _SPACE, _QUOTE = 10, 32, 34
+_SEPARATORS: Final = ("\t", ";", ",")
+_NAMES: Final = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces", "|": "bars"}
+_SAMPLE: Final = 100
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Lines that all have as many fields as the first; `data` ends with a newline."""
+
+    data: bytes
+    places: Places
+    separator: str
+    notes: tuple[str, ...]
+
+    def first_fields(self) -> list[str]:
+        return next(_split([self._first().decode()], self.separator))
+
+    def without_first(self) -> Text:
+        rest = Places(self.places.noun, self.places.numbers[1:])
+        return replace(self, data=self.data[len(self._first()) + 1 :], places=rest)
+
+    def _first(self) -> bytes:
+        return self.data[: self.data.index(b"\n")]
+
+
+def text_of(raw: bytes, options: Options) -> Text:
+    """Raises FileRefused for what is no text and for lines of unequal length."""
+    data, numbers = _without_blank_lines(_decoded(raw))
+    separator, notes = _separator_of(data, options)
+    if separator == " ":
+        data = _single_spaced(data)
+    text = Text(data=data, places=Places("line", numbers), separator=separator, notes=notes)
+    return _even(text)
+
+
+def _decoded(raw: bytes) -> bytes:
+    if b"\0" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        raise refused(f"has a NUL byte in line {line}: it is no text file")
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            raise refused(
+                f"is not UTF-8: line {line} has the byte 0x{raw[error.start]:02x}"
+            ) from None
+    data = raw.removeprefix(_BOM)
+    if b"\r" in data:
+        data = re.sub(rb"\r+\n", b"\n", data) if b"\n" in data else data.replace(b"\r", b"\n")
+    return data if data.endswith(b"\n") else data + b"\n"
+
+
+def _without_blank_lines(data: bytes) -> tuple[bytes, Int64s]:
+    codes = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(codes == _NEWLINE)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    kept: Mask = np.add.reduceat(codes > _SPACE, starts, dtype=np.int32) > 0
+    if not kept.any():
+        raise refused("is empty")
+    numbers: Int64s = np.flatnonzero(kept) + 1
+    if not kept.all():
+        data = codes[np.repeat(kept, ends + 1 - starts)].tobytes()
+    return data, numbers
+
+
+def _separator_of(data: bytes, options: Options) -> tuple[str, tuple[str, ...]]:
+    if options.separator is not None:
+        if len(options.separator) != 1 or not options.separator.isascii():
+            raise refused(f"is {options.separator!r}: give one ASCII character", field="separator")
+        if options.separator in '"\r\n\0' or options.separator.isalnum():
+            raise refused(f"is {options.separator!r}, which cannot separate", field="separator")
+        return options.separator, ()
+    whole_lines = max(data.rfind(b"\n", 0, 1 << 16), data.index(b"\n"))
+    sample = [line.strip() for line in data[:whole_lines].decode().split("\n")[:_SAMPLE]]
+    separator = next((s for s in _SEPARATORS if _splits_evenly(sample, s)), None)
+    if separator is None:
+        present = [s for s in _SEPARATORS if s in sample[0]]
+        even = len({len(line.split()) for line in sample}) == 1
+        separator = " " if even or not present else present[0]
+    return separator, (f"Fields are separated by {_NAMES[separator]}.",)
+
+
+def _splits_evenly(sample: list[str], separator: str) -> bool:
+    counts = {len(row) for row in _split([s.removesuffix(separator) for s in sample], separator)}
+    return len(counts) == 1 and counts != {1}
+
+
+def _split(lines: list[str], separator: str) -> Iterator[list[str]]:
+    try:
+        for row in csv.reader(lines, delimiter=separator):
+            yield [field.strip() for field in row]
+    except csv.Error as error:
+        raise refused(f"cannot be split into fields: {error}") from None
+
+
+def _single_spaced(data: bytes) -> bytes:
+    """Runs of spaces and tabs as one space, none at the ends of lines."""
+    if b'"' in data:
+        raise refused("has quotes, which a file separated by spaces cannot have")
+    codes = np.frombuffer(data.replace(b"\t", b" "), np.uint8)
+    space = codes == _SPACE
+    before = np.concatenate([[True], (space | (codes == _NEWLINE))[:-1]])
+    codes = codes[~(space & before)]
+    at_end = np.concatenate([(codes == _NEWLINE)[1:], [False]])
+    return bytes(codes[~((codes == _SPACE) & at_end)])
+
+
+def _even(text: Text) -> Text:
+    """The text without separators at the ends of lines; refused when lines differ in length."""
+    codes = np.frombuffer(text.data, np.uint8)
+    separates = codes == ord(text.separator)
+    if _QUOTE in text.data:
+        separates &= ~_quoted(codes, text.places)
+    ends = np.flatnonzero(codes == _NEWLINE)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    counts = np.add.reduceat(separates, starts, dtype=np.int32) + 1
+    trailing = separates[np.maximum(ends - 1, 0)] & (ends > starts)
+    header = counts[0] - (1 if trailing[0] and not text.first_fields()[-1] else 0)
+    surplus = trailing & (counts == header + 1)
+    rule = f"does not have the {header} fields of the first line"
+    refuse_rows(text.places, [(rule, counts - surplus != header)])
+    if not surplus.any():
+        return text
+    keep = np.ones(len(codes), np.bool_)
+    keep[ends[surplus] - 1] = False
+    note = "Separators at the ends of lines were left out."
+    return replace(text, data=codes[keep].tobytes(), notes=(*text.notes, note))
+
+
+def _quoted(codes: Bytes, places: Places) -> Mask:
+    """Which bytes lie inside quotes. A line break there is refused."""
+    inside: Mask = (np.cumsum(codes == _QUOTE, dtype=np.uint8) & 1).astype(np.bool_)
+    broken = inside[codes == _NEWLINE]
+    if broken.any():
+        line = places.numbers[int(np.argmax(broken))]
+        raise refused(f"has a quote in line {line} that does not end there")
+    return inside
