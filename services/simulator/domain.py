@@ -6,17 +6,15 @@ Positions in a window's arrays count from 0 at its first bar; `bar_index` and
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.shared.errors import Conflict, DataLoss, InvalidRequest, Violation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -91,6 +89,9 @@ class FoldThresholds:
     fold: int
     by_kind: Mapping[Threshold, tuple[float | None, float | None]]
     learned_nothing: bool
+
+    def gives_signals(self, settings: Settings) -> bool:
+        return settings.signals_when_learned_nothing or not self.learned_nothing
 
     def chosen(self, settings: Settings) -> tuple[float | None, float | None]:
         match settings.threshold:
@@ -217,7 +218,7 @@ def _rules(
     rules = []
     for label in labels:
         fold = known.get(int(label))
-        if fold is None or (fold.learned_nothing and not settings.signals_when_learned_nothing):
+        if fold is None or not fold.gives_signals(settings):
             rules.append(silent)
         else:
             long, short = fold.chosen(settings)

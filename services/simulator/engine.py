@@ -7,8 +7,9 @@ target are tried; what the close decides becomes the next bar's orders.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -26,10 +27,7 @@ from services.simulator.domain import (
     Signals,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
 # Of a trade; bars are positions in the window, excursions are prices.
 TRADE: Final = np.dtype(
@@ -153,7 +151,7 @@ def _rules(s: Settings) -> Rules:
 
 
 def _compiled(function: Compiled) -> Compiled:
-    return cast("Compiled", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(Compiled, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 @_compiled

@@ -345,7 +345,7 @@ class SimulationResult(_message.Message):
     n_conflicting: _builtins.int
     """Rows where long and short both held: no signal."""
     n_unfilled: _builtins.int
-    """Signals on the last bar, which could not fill."""
+    """Entry orders of the last bar, which could not fill: 0 or 1."""
     n_died_at_gap: _builtins.int
     """Entry orders that died at a gap."""
     insolvent: _builtins.bool
@@ -418,6 +418,8 @@ class PerformanceMetrics(_message.Message):
     EXPOSURE_FIELD_NUMBER: _builtins.int
     TURNOVER_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
+    SORTINO_IS_INFINITE_FIELD_NUMBER: _builtins.int
+    PAYOFF_IS_INFINITE_FIELD_NUMBER: _builtins.int
     trades: _builtins.int
     total_return: _builtins.float
     cagr: _builtins.float
@@ -429,8 +431,11 @@ class PerformanceMetrics(_message.Message):
     sharpe: _builtins.float
     sortino: _builtins.float
     max_drawdown: _builtins.float
+    """In parts of the notional, below the highest equity so far."""
     max_drawdown_bars: _builtins.int
+    """From the first bar below the peak to the last, of the deepest drawdown."""
     average_drawdown: _builtins.float
+    """Mean of all drawdowns, each by its deepest bar."""
     average_drawdown_bars: _builtins.float
     win_rate: _builtins.float
     payoff: _builtins.float
@@ -438,11 +443,13 @@ class PerformanceMetrics(_message.Message):
     expectancy: _builtins.float
     """Mean profit of a trade, money."""
     exposure: _builtins.float
-    """Part of bars with a position."""
+    """Part of bars with a position at their close."""
     turnover: _builtins.float
     """Money traded by notional."""
     fees: _builtins.float
     """Money."""
+    sortino_is_infinite: _builtins.bool
+    payoff_is_infinite: _builtins.bool
     def __init__(
         self,
         *,
@@ -465,10 +472,12 @@ class PerformanceMetrics(_message.Message):
         exposure: _builtins.float = ...,
         turnover: _builtins.float = ...,
         fees: _builtins.float = ...,
+        sortino_is_infinite: _builtins.bool = ...,
+        payoff_is_infinite: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cagr", b"_cagr", "_expectancy", b"_expectancy", "_payoff", b"_payoff", "_profit_factor", b"_profit_factor", "_profit_factor_per_bar", b"_profit_factor_per_bar", "_sharpe", b"_sharpe", "_sortino", b"_sortino", "_win_rate", b"_win_rate", "cagr", b"cagr", "expectancy", b"expectancy", "payoff", b"payoff", "profit_factor", b"profit_factor", "profit_factor_per_bar", b"profit_factor_per_bar", "sharpe", b"sharpe", "sortino", b"sortino", "win_rate", b"win_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cagr", b"_cagr", "_expectancy", b"_expectancy", "_payoff", b"_payoff", "_profit_factor", b"_profit_factor", "_profit_factor_per_bar", b"_profit_factor_per_bar", "_sharpe", b"_sharpe", "_sortino", b"_sortino", "_win_rate", b"_win_rate", "average_drawdown", b"average_drawdown", "average_drawdown_bars", b"average_drawdown_bars", "cagr", b"cagr", "expectancy", b"expectancy", "exposure", b"exposure", "fees", b"fees", "max_drawdown", b"max_drawdown", "max_drawdown_bars", b"max_drawdown_bars", "payoff", b"payoff", "profit_factor", b"profit_factor", "profit_factor_is_infinite", b"profit_factor_is_infinite", "profit_factor_per_bar", b"profit_factor_per_bar", "profit_factor_per_bar_is_infinite", b"profit_factor_per_bar_is_infinite", "sharpe", b"sharpe", "sortino", b"sortino", "total_return", b"total_return", "trades", b"trades", "turnover", b"turnover", "win_rate", b"win_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cagr", b"_cagr", "_expectancy", b"_expectancy", "_payoff", b"_payoff", "_profit_factor", b"_profit_factor", "_profit_factor_per_bar", b"_profit_factor_per_bar", "_sharpe", b"_sharpe", "_sortino", b"_sortino", "_win_rate", b"_win_rate", "average_drawdown", b"average_drawdown", "average_drawdown_bars", b"average_drawdown_bars", "cagr", b"cagr", "expectancy", b"expectancy", "exposure", b"exposure", "fees", b"fees", "max_drawdown", b"max_drawdown", "max_drawdown_bars", b"max_drawdown_bars", "payoff", b"payoff", "payoff_is_infinite", b"payoff_is_infinite", "profit_factor", b"profit_factor", "profit_factor_is_infinite", b"profit_factor_is_infinite", "profit_factor_per_bar", b"profit_factor_per_bar", "profit_factor_per_bar_is_infinite", b"profit_factor_per_bar_is_infinite", "sharpe", b"sharpe", "sortino", b"sortino", "sortino_is_infinite", b"sortino_is_infinite", "total_return", b"total_return", "trades", b"trades", "turnover", b"turnover", "win_rate", b"win_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cagr: _TypeAlias = _typing.Literal["cagr"]  # noqa: Y015
     _WhichOneofArgType__cagr: _TypeAlias = _typing.Literal["_cagr", b"_cagr"]  # noqa: Y015
@@ -507,7 +516,9 @@ Global___PerformanceMetrics: _TypeAlias = PerformanceMetrics  # noqa: Y015
 
 @_typing.final
 class TradeBucket(_message.Message):
-    """Trades of one side together."""
+    """Trades of one side together; a side that did not trade has none. Returns are
+    in parts of the notional, excursions in parts of the entry price.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

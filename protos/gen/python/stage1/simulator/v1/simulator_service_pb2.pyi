@@ -100,16 +100,25 @@ class SimulateResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def trades(self) -> Global___TradesPart:
-        """Pieces of an Arrow IPC stream of trades, by entry."""
-
-    @_builtins.property
-    def equity(self) -> Global___EquityPart:
-        """Pieces of an Arrow IPC stream of equity by bar: timestamp_ms, bar_index,
-        ohlcv_index, equity, position (-1, 0, 1), drawdown.
+        """Pieces of an Arrow IPC stream of trades, by entry: timestamp_ms (the entry
+        fill's), trade_id, side (long, short), fold, {entry,exit}_{signal,fill}_
+        {bar_index,ohlcv_index,ts_ms}, entry_price, exit_price, quantity, fees,
+        pnl, return_pct (of the notional), bars_held, mae_pct, mfe_pct (of the
+        entry price, positive), entry_prediction, exit_prediction, exit_reason. A
+        fill's time is its bar's; an exit inside a bar has that bar as its signal.
         """
 
     @_builtins.property
-    def heartbeat(self) -> _run_pb2.Heartbeat: ...
+    def equity(self) -> Global___EquityPart:
+        """Pieces of an Arrow IPC stream of equity by bar, at its close: timestamp_ms,
+        bar_index, ohlcv_index, equity, position (-1, 0, 1), drawdown (in parts of
+        the notional).
+        """
+
+    @_builtins.property
+    def heartbeat(self) -> _run_pb2.Heartbeat:
+        """Every 5 s until the first piece."""
+
     @_builtins.property
     def result(self) -> _simulation_pb2.SimulationResult:
         """Last."""
