@@ -107,7 +107,7 @@ class TableHasher:
         block = hashlib.sha256()
         for position, (_, kind) in enumerate(self._columns):
             for batch in self._open:
-                block.update(_canonical(batch.column(position), kind))
+                block.update(_canonical(batch.column(position), kind).data)
         self._hashes.append(block.digest())
         self._open, self._open_rows = [], 0
 
@@ -126,9 +126,10 @@ def _times(column: pa.Array) -> NDArray[np.int64]:
 
 
 def _numbers(column: pa.Array) -> NDArray[np.float64]:
-    values = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
-    values = np.add(values, 0.0, dtype="<f8")  # a copy in which -0 is 0
+    filled = column.cast(pa.float64(), safe=False).fill_null(np.nan)
+    values: NDArray[np.float64] = np.array(filled.to_numpy(), dtype="<f8", copy=True)
     values.view("<u8")[np.isnan(values)] = _QUIET_NAN
+    values[values == 0] = 0.0  # -0 too
     return values
 
 
