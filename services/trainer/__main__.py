@@ -1,0 +1,87 @@
+"""The trainer process: `python -m services.trainer`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from stage1.runs.v1 import worker_service_pb2 as workers_pb
+from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceStub
+from stage1.trainer.v1.trainer_service_pb2_grpc import add_TrainerServiceServicer_to_server
+
+from services.shared import logging
+from services.shared.errors import Stage1Error
+from services.shared.registration import stay_registered
+from services.shared.rpc import client
+from services.shared.rpc.server import Server, serving, terminated
+from services.trainer.app import Trainer
+from services.trainer.clients import DatasetRows
+from services.trainer.domain import Device
+from services.trainer.servicer import TrainerServicer
+from services.trainer.settings import TrainerSettings
+from services.trainer.worker import Workers
+
+SERVICE = "stage1.trainer.v1.TrainerService"
+
+
+@asynccontextmanager
+async def running(settings: TrainerSettings) -> AsyncIterator[Server]:
+    """A trainer that serves and stays registered until the block ends."""
+    workers = Workers(
+        slots=settings.slots,
+        threads=settings.threads_per_worker,
+        device=None if settings.device == "auto" else Device(settings.device),
+    )
+    try:
+        capabilities = await workers.start()
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        async with (
+            client.channel(settings.dataset_address, token=settings.token) as dataset,
+            client.channel(settings.runs_address, token=settings.token) as runs,
+        ):
+            trainer = Trainer(workers=workers, capabilities=capabilities, rows=DatasetRows(dataset))
+            servicer = TrainerServicer(trainer, memory_bytes=memory_bytes)
+            async with serving(
+                settings,
+                lambda server: add_TrainerServiceServicer_to_server(servicer, server),
+                services=[SERVICE],
+            ) as server:
+                await server.ready()
+                worker = workers_pb.Worker(
+                    worker_id=str(uuid4()),
+                    kind=workers_pb.Worker.KIND_TRAINER,
+                    address=settings.advertise or f"127.0.0.1:{server.port}",
+                    device=capabilities.device,
+                    memory_bytes=memory_bytes,
+                    slots=settings.slots,
+                    versions=capabilities.versions,
+                )
+                registering = asyncio.create_task(stay_registered(WorkerServiceStub(runs), worker))
+                try:
+                    yield server
+                finally:
+                    registering.cancel()
+    finally:
+        await workers.stop()
+
+
+async def serve(settings: TrainerSettings) -> None:
+    async with running(settings):
+        await terminated()
+
+
+def main() -> None:
+    settings = TrainerSettings()
+    logging.configure(process="trainer", format=settings.log_format, level=settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except Stage1Error as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
