@@ -33,6 +33,7 @@ class RunSpec(_message.Message):
     LEARNER_FIELD_NUMBER: _builtins.int
     HORIZON_BARS_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    SIGNAL_RULES_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """UUID or slug."""
     version: _builtins.int
@@ -53,6 +54,8 @@ class RunSpec(_message.Message):
     def walk_forward(self) -> Global___WalkForward: ...
     @_builtins.property
     def learner(self) -> Global___Learner: ...
+    @_builtins.property
+    def signal_rules(self) -> Global___SignalRules: ...
     def __init__(
         self,
         *,
@@ -64,16 +67,55 @@ class RunSpec(_message.Message):
         learner: Global___Learner | None = ...,
         horizon_bars: _builtins.int | None = ...,
         device: _builtins.str = ...,
+        signal_rules: Global___SignalRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_horizon_bars", b"_horizon_bars", "horizon_bars", b"horizon_bars", "learner", b"learner", "walk_forward", b"walk_forward"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_horizon_bars", b"_horizon_bars", "horizon_bars", b"horizon_bars", "learner", b"learner", "signal_rules", b"signal_rules", "walk_forward", b"walk_forward"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_horizon_bars", b"_horizon_bars", "dataset", b"dataset", "device", b"device", "feature_columns", b"feature_columns", "horizon_bars", b"horizon_bars", "learner", b"learner", "target_column", b"target_column", "version", b"version", "walk_forward", b"walk_forward"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_horizon_bars", b"_horizon_bars", "dataset", b"dataset", "device", b"device", "feature_columns", b"feature_columns", "horizon_bars", b"horizon_bars", "learner", b"learner", "signal_rules", b"signal_rules", "target_column", b"target_column", "version", b"version", "walk_forward", b"walk_forward"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__horizon_bars: _TypeAlias = _typing.Literal["horizon_bars"]  # noqa: Y015
     _WhichOneofArgType__horizon_bars: _TypeAlias = _typing.Literal["_horizon_bars", b"_horizon_bars"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__horizon_bars) -> _WhichOneofReturnType__horizon_bars | None: ...
 
 Global___RunSpec: _TypeAlias = RunSpec  # noqa: Y015
+
+@_typing.final
+class SignalRules(_message.Message):
+    """What, beside the thresholds found in validation, makes a signal of a prediction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWN_LONG_THRESHOLD_FIELD_NUMBER: _builtins.int
+    OWN_SHORT_THRESHOLD_FIELD_NUMBER: _builtins.int
+    SIGNALS_WHEN_LEARNED_NOTHING_FIELD_NUMBER: _builtins.int
+    own_long_threshold: _builtins.float
+    """The user's own thresholds, judged beside the others as the kind `own`; either
+    may be unset.
+    """
+    own_short_threshold: _builtins.float
+    signals_when_learned_nothing: _builtins.bool
+    """Folds that learned nothing give signals all the same; default false."""
+    def __init__(
+        self,
+        *,
+        own_long_threshold: _builtins.float | None = ...,
+        own_short_threshold: _builtins.float | None = ...,
+        signals_when_learned_nothing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_own_long_threshold", b"_own_long_threshold", "_own_short_threshold", b"_own_short_threshold", "own_long_threshold", b"own_long_threshold", "own_short_threshold", b"own_short_threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_own_long_threshold", b"_own_long_threshold", "_own_short_threshold", b"_own_short_threshold", "own_long_threshold", b"own_long_threshold", "own_short_threshold", b"own_short_threshold", "signals_when_learned_nothing", b"signals_when_learned_nothing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__own_long_threshold: _TypeAlias = _typing.Literal["own_long_threshold"]  # noqa: Y015
+    _WhichOneofArgType__own_long_threshold: _TypeAlias = _typing.Literal["_own_long_threshold", b"_own_long_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__own_short_threshold: _TypeAlias = _typing.Literal["own_short_threshold"]  # noqa: Y015
+    _WhichOneofArgType__own_short_threshold: _TypeAlias = _typing.Literal["_own_short_threshold", b"_own_short_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_long_threshold) -> _WhichOneofReturnType__own_long_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__own_short_threshold) -> _WhichOneofReturnType__own_short_threshold | None: ...
+
+Global___SignalRules: _TypeAlias = SignalRules  # noqa: Y015
 
 @_typing.final
 class WalkForward(_message.Message):
@@ -295,6 +337,7 @@ class Plan(_message.Message):
     INDICATOR_ROWS_FIELD_NUMBER: _builtins.int
     PREDICTED_ROWS_FIELD_NUMBER: _builtins.int
     ESTIMATED_SECONDS_FIELD_NUMBER: _builtins.int
+    SIGNAL_RULES_FIELD_NUMBER: _builtins.int
     dataset_id: _builtins.str
     dataset_slug: _builtins.str
     version: _builtins.int
@@ -324,6 +367,8 @@ class Plan(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One sentence each."""
 
+    @_builtins.property
+    def signal_rules(self) -> Global___SignalRules: ...
     def __init__(
         self,
         *,
@@ -341,10 +386,11 @@ class Plan(_message.Message):
         indicator_rows: _builtins.int = ...,
         predicted_rows: _builtins.int = ...,
         estimated_seconds: _builtins.float = ...,
+        signal_rules: Global___SignalRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["learner", b"learner", "walk_forward", b"walk_forward"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["learner", b"learner", "signal_rules", b"signal_rules", "walk_forward", b"walk_forward"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "dataset_id", b"dataset_id", "dataset_slug", b"dataset_slug", "estimated_seconds", b"estimated_seconds", "feature_columns", b"feature_columns", "folds", b"folds", "horizon_bars", b"horizon_bars", "indicator_rows", b"indicator_rows", "learner", b"learner", "predicted_rows", b"predicted_rows", "target_column", b"target_column", "version", b"version", "walk_forward", b"walk_forward", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "dataset_id", b"dataset_id", "dataset_slug", b"dataset_slug", "estimated_seconds", b"estimated_seconds", "feature_columns", b"feature_columns", "folds", b"folds", "horizon_bars", b"horizon_bars", "indicator_rows", b"indicator_rows", "learner", b"learner", "predicted_rows", b"predicted_rows", "signal_rules", b"signal_rules", "target_column", b"target_column", "version", b"version", "walk_forward", b"walk_forward", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

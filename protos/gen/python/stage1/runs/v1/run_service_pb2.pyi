@@ -244,21 +244,29 @@ Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015
 
 @_typing.final
 class ListFoldsRequest(_message.Message):
-    """Whose folds."""
+    """Whose folds, and which page of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """UUID of the run."""
+    page_size: _builtins.int
+    """0 means 100; at most 200, since a stored fold may take 15 kB."""
+    page_token: _builtins.str
+    """From the answer before; empty for the first page."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,21 +274,25 @@ Global___ListFoldsRequest: _TypeAlias = ListFoldsRequest  # noqa: Y015
 
 @_typing.final
 class ListFoldsResponse(_message.Message):
-    """All of them."""
+    """One page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
     def folds(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Fold]: ...
     def __init__(
         self,
         *,
         folds: _abc.Iterable[_run_pb2.Fold] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["folds", b"folds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folds", b"folds", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
