@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +105,18 @@ class FoldThresholds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is asked: references and settings. The data is read from its owners."""
+
+    simulation_id: UUID
+    run_id: UUID
+    dataset_id: UUID
+    version: int
+    settings: Settings
+    folds: Sequence[FoldThresholds]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """Rows as they come, in any order; rows of overlapping tests repeat a bar."""
 
@@ -127,6 +140,14 @@ class Bars:
 
     def __len__(self) -> int:
         return len(self.timestamp_ms)
+
+
+@dataclass(frozen=True)
+class History:
+    """The bars of a window, and how many the whole dataset has in a year."""
+
+    bars: Bars
+    bars_per_year: float
 
 
 @dataclass(frozen=True, kw_only=True)
