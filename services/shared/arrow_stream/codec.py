@@ -35,6 +35,11 @@ class StoredMessage:
     ipc: pa.Buffer
     rows: int
 
+    @property
+    def nbytes(self) -> int:
+        size: int = self.ipc.size
+        return size
+
 
 Piece: TypeAlias = "pa.RecordBatch | StoredMessage"
 

@@ -68,7 +68,8 @@ class SeriesStore(Protocol):
     async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
         """Any number of writers. What an interrupted write leaves are whole rows or none.
 
-        Raises TableDiffers when rows would have to change or go in between others.
+        Where `index` is given, rows that would change others or go in between are a
+        mistake; a store that notices raises TableDiffers.
         """
 
     async def settle(self, table: str) -> None:
@@ -90,8 +91,8 @@ class SeriesStore(Protocol):
 
         `columns` in the order wanted; None for `index` (where there is one) and all
         columns. Rows at or after `below_ms` do not exist for this reader. `where`
-        compares columns of the key. A span of Rows needs an `index`; what of a span
-        lies outside the table is empty.
+        compares columns of the key besides the time. A span of Rows needs an
+        `index`; what of a span lies outside the table is empty.
         """
 
     def read_pieces(

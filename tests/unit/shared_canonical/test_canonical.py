@@ -5,6 +5,7 @@ import json
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def hashed(batches: Iterable[pa.RecordBatch], kept: Sequence[bytes] = ()) -> Tab
 
 def cut(batch: pa.RecordBatch, at: Iterable[int]) -> list[pa.RecordBatch]:
     edges = [0, *sorted(at), batch.num_rows]
-    return [batch.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    return [batch.slice(a, b - a) for a, b in pairwise(edges)]
 
 
 row = st.tuples(

@@ -1,0 +1,257 @@
+"""The series store on Arrow IPC files: a folder for each table, in it segments.
+
+    <root>/.aside/            what is being written; emptied at start
+    <root>/<table>/schema.arrow
+    <root>/<table>/000000000000000.arrow    named by the rows before it
+
+Everything gets its name by a rename after it is on the disk, so a crash leaves
+leftovers in `.aside` only. One process owns a root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pyarrow as pa
+
+from services.shared.arrow_stream import Piece
+from services.shared.series import (
+    TIME,
+    NoSuchTable,
+    Span,
+    TableDiffers,
+    check_table_name,
+)
+from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
+from services.shared.series.growing import Growth, growth_of
+from services.shared.series.table import (
+    Selection,
+    Table,
+    check_columns,
+    load_table,
+    write_empty_table,
+)
+
+GROUP_BYTES: Final = 8 << 20
+
+
+@asynccontextmanager
+async def arrow_files(root: Path) -> AsyncIterator[ArrowFiles]:
+    """Raises StoreInUse while another process has the root open."""
+    aside = root / ".aside"
+    await in_thread(aside.mkdir, parents=True, exist_ok=True)
+    with owned(root):
+        await in_thread(_empty, aside)
+        yield ArrowFiles(root)
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+class ArrowFiles:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._aside = root / ".aside"
+        self._tables: dict[str, Table] = {}
+        self._naming = (
+            asyncio.Lock()
+        )  # held while names appear and vanish, not while rows are written
+
+    async def create(self, table: str, schema: pa.Schema, *, key: Sequence[str] = (TIME,)) -> None:
+        check_table_name(table)
+        check_columns(schema, key)
+        async with self._naming:
+            there = await self._load(table)
+            if there is None:
+                await in_thread(self._create, table, schema, key)
+            elif not there.columns.equals(schema) or there.key != tuple(key):
+                raise TableDiffers(f"Table {table} is there with other columns or another key.")
+
+    def _create(self, table: str, schema: pa.Schema, key: Sequence[str]) -> None:
+        folder = self._aside / uuid4().hex
+        with disk_full_is_told(self._root):
+            write_empty_table(folder, schema, key)
+            os.rename(folder, self._root / table)
+            sync_folder(self._root)
+
+    async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
+        found = await self._table(table)
+        if found.has_index:  # rows get their ordinal as they are written
+            async with found.growing:
+                await self._write(found, batches)
+        else:
+            await self._write(found, batches)
+
+    async def _write(self, table: Table, batches: AsyncIterable[pa.RecordBatch]) -> None:
+        growth = growth_of(table, self._aside)
+        try:
+            with disk_full_is_told(self._root):
+                async for group in _grouped(batches):
+                    await in_thread(_add, growth, group)
+                segments = await in_thread(growth.finish)
+                async with self._naming:
+                    await in_thread(_name, table, segments)
+        finally:
+            await in_thread(growth.discard)
+
+    async def settle(self, table: str) -> None:
+        await self._table(table)
+
+    async def schema(self, table: str, columns: Sequence[str] | None = None) -> pa.Schema:
+        return (await self._table(table)).selected(columns)
+
+    async def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        span: Span | None = None,
+        below_ms: int | None = None,
+        where: Mapping[str, int] | None = None,
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        selection = await self._select(table, columns, span, below_ms, where)
+        async with aclosing(_driven(selection.pieces(stored=False))) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def read_pieces(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        span: Span | None = None,
+        below_ms: int | None = None,
+        where: Mapping[str, int] | None = None,
+    ) -> AsyncGenerator[Piece]:
+        selection = await self._select(table, columns, span, below_ms, where)
+        async with aclosing(_driven(selection.pieces(stored=True))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _select(
+        self,
+        table: str,
+        columns: Sequence[str] | None,
+        span: Span | None,
+        below_ms: int | None,
+        where: Mapping[str, int] | None,
+    ) -> Selection:
+        found = await self._table(table)
+        selection = Selection(
+            table=found,
+            segments=found.segments,
+            columns=columns,
+            span=span,
+            below_ms=below_ms,
+            where=where or {},
+        )
+        selection.check()
+        return selection
+
+    async def merge(self, staged: str, into: str) -> None:
+        columns = (await self._table(into)).columns
+        async with aclosing(self.read(staged, columns.names)) as rows:
+            await self.write(into, rows)
+
+    async def drop(self, table: str) -> None:
+        check_table_name(table)
+        async with self._naming:
+            there = await self._load(table)
+            if there is None:
+                return
+            there.dropped = True
+            del self._tables[table]
+            await in_thread(self._drop, there.folder)
+
+    def _drop(self, folder: Path) -> None:
+        aside = self._aside / uuid4().hex
+        os.rename(folder, aside)
+        sync_folder(self._root)
+        shutil.rmtree(aside)
+
+    async def tables(self) -> list[str]:
+        return await in_thread(
+            lambda: sorted(p.name for p in self._root.iterdir() if not p.name.startswith("."))
+        )
+
+    async def _table(self, name: str) -> Table:
+        check_table_name(name)
+        async with self._naming:
+            table = await self._load(name)
+        if table is None:
+            raise NoSuchTable(f"There is no table {name}.")
+        return table
+
+    async def _load(self, name: str) -> Table | None:
+        if name not in self._tables:
+            table = await in_thread(load_table, name, self._root / name)
+            if table is None:
+                return None
+            self._tables[name] = table
+        return self._tables[name]
+
+
+def _name(table: Table, segments: Sequence[Path]) -> None:
+    """From here on the rows are there. Blocks."""
+    if table.dropped:
+        raise NoSuchTable(f"Table {table.name} was dropped while rows were written to it.")
+    for aside in segments:
+        path = table.segment_path()
+        os.rename(aside, path)
+        table.add(path)
+    if segments:
+        sync_folder(table.folder)
+
+
+def _add(growth: Growth, group: Sequence[pa.RecordBatch]) -> None:
+    growth.add(pa.concat_batches(group))
+
+
+async def _grouped(batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[list[pa.RecordBatch]]:
+    """Enough rows at a time that their order and a thread's start cost little."""
+    group: list[pa.RecordBatch] = []
+    size = 0
+    async for batch in batches:
+        rows = max(1, batch.num_rows * GROUP_BYTES // max(batch.nbytes, 1))
+        for start in range(0, batch.num_rows, rows):
+            group.append(batch.slice(start, rows))
+            size += group[-1].nbytes
+            if size >= GROUP_BYTES:
+                yield group
+                group, size = [], 0
+    if group:
+        yield group
+
+
+async def _driven(pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
+    """A blocking iterator, read ahead by GROUP_BYTES at a time in a thread."""
+    while group := await in_thread(_some, pieces):
+        for piece in group:
+            yield piece
+
+
+def _some(pieces: Iterator[Piece]) -> list[Piece]:
+    group: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        group.append(piece)
+        size += piece.nbytes
+        if size >= GROUP_BYTES:
+            break
+    return group

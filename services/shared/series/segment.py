@@ -1,0 +1,165 @@
+"""A segment: an Arrow IPC file of rows in order, in record batches of about 1 MiB.
+
+It never changes once it has its name. What is needed to find rows in it (where
+each message lies, its rows, its first and last time) is kept in memory, about 40
+bytes a MiB; the rows themselves are only mapped.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage
+from services.shared.arrow_stream.messages import Kind, read_envelope
+from services.shared.errors import DataLoss
+
+_MAGIC: Final = b"ARROW1\0\0"
+_PAGE: Final = 4096
+
+
+class SegmentWriter:
+    """Writes a file aside; `finish` makes it durable, its owner gives it its name."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self._file = path.open("xb")
+        self._writer = pa.ipc.new_file(self._file, schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Cut into even parts of about 1 MiB."""
+        parts = max(1, round(batch.nbytes / CHUNK_BYTES))
+        rows = -(-batch.num_rows // parts)
+        for start in range(0, batch.num_rows, rows):
+            self._writer.write_batch(batch.slice(start, rows))
+
+    def finish(self) -> None:
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    path: Path
+    schema: pa.Schema
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    """Rows before each batch, and at its end the rows of all."""
+    first_ms: NDArray[np.int64]
+    last_ms: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def first(self) -> int:
+        return int(self.first_ms[0])
+
+    @property
+    def last(self) -> int:
+        return int(self.last_ms[-1])
+
+
+def load_segment(path: Path, schema: pa.Schema, time: str) -> Segment:
+    """Raises DataLoss when the file is not what was written."""
+    mapped = _map(path)
+    column = schema.get_field_index(time)
+    found: list[tuple[int, int, int, int, int]] = []
+    for offset, length in _messages(path, mapped):
+        batch = pa.ipc.read_record_batch(mapped.slice(offset, length), schema)
+        times = batch.column(column)
+        found.append((offset, length, len(times), times[0].as_py(), times[-1].as_py()))
+    if not found:
+        raise DataLoss(f"The segment {path} has no rows.")
+    offsets, lengths, rows, first_ms, last_ms = np.array(found, np.int64).T
+    starts = np.concatenate(([0], np.cumsum(rows)))
+    return Segment(
+        path=path,
+        schema=schema,
+        offsets=offsets,
+        lengths=lengths,
+        starts=starts,
+        first_ms=first_ms,
+        last_ms=last_ms,
+    )
+
+
+def _messages(path: Path, mapped: pa.Buffer) -> Iterator[tuple[int, int]]:
+    view = memoryview(mapped).cast("B")
+    position = len(_MAGIC)
+    while envelope := read_envelope(view[position:], len(view)):
+        if envelope.kind is Kind.END:
+            return
+        if envelope.kind is Kind.BATCH:
+            yield position, envelope.length
+        position += envelope.length
+    raise DataLoss(f"The segment {path} stops in the middle.")
+
+
+def _map(path: Path) -> pa.Buffer:
+    with path.open("rb") as file:
+        return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+class OpenSegment:
+    """A segment mapped for one reader; unmapped when the last of its batches is gone."""
+
+    def __init__(self, segment: Segment, time: str) -> None:
+        self.segment = segment
+        self._time = time
+
+    @cached_property
+    def _mapped(self) -> pa.Buffer:
+        return _map(self.segment.path)
+
+    def message(self, position: int) -> StoredMessage:
+        """Its pages are read here, so that whoever sends it does not wait for the disk."""
+        segment = self.segment
+        ipc = self._mapped.slice(int(segment.offsets[position]), int(segment.lengths[position]))
+        np.frombuffer(ipc, np.uint8)[::_PAGE].max()
+        return StoredMessage(ipc, int(segment.starts[position + 1] - segment.starts[position]))
+
+    def batch(self, position: int) -> pa.RecordBatch:
+        return pa.ipc.read_record_batch(self.message(position).ipc, self.segment.schema)
+
+    def parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """(batch, its first row, its end) for the rows [start, stop)."""
+        starts = self.segment.starts
+        position = int(np.searchsorted(starts, start, "right")) - 1
+        while start < stop:
+            end = min(stop, int(starts[position + 1]))
+            yield position, start - int(starts[position]), end - int(starts[position])
+            start, position = end, position + 1
+
+    def slices(self, start: int, stop: int) -> list[pa.RecordBatch]:
+        return [self.batch(i).slice(a, b - a) for i, a, b in self.parts(start, stop)]
+
+    def lower_bound(self, ms: int) -> int:
+        """The first row at or after this time."""
+        position = int(np.searchsorted(self.segment.last_ms, ms))
+        if position == len(self.segment.last_ms):
+            return self.segment.rows
+        times = self.batch(position).column(self._time).to_numpy()
+        return int(self.segment.starts[position] + np.searchsorted(times, ms))
+
+    def time_at(self, row: int) -> int:
+        ((position, offset, _),) = self.parts(row, row + 1)
+        time: int = self.batch(position).column(self._time)[offset].as_py()
+        return time

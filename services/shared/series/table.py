@@ -1,0 +1,220 @@
+"""One table of Arrow files: its columns, its key, and its segments in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from services.shared.arrow_stream import CHUNK_BYTES, Piece
+from services.shared.errors import DataLoss, InvalidRequest, Violation
+from services.shared.series import INDEX, TIME, Rows, Span, Times
+from services.shared.series.disk import sync_folder, write_whole
+from services.shared.series.merging import in_key_order
+from services.shared.series.segment import OpenSegment, Segment, load_segment
+
+_SCHEMA_FILE: Final = "schema.arrow"
+_KEY: Final = b"stage1.key"
+_TYPES: Final = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
+
+
+@dataclass(kw_only=True)
+class Table:
+    name: str
+    folder: Path
+    columns: pa.Schema
+    key: tuple[str, ...]
+    segments: list[Segment] = field(default_factory=list)
+    dropped: bool = False
+    growing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def has_index(self) -> bool:
+        return self.key == (TIME,)
+
+    @property
+    def stored(self) -> pa.Schema:
+        """With `index` in front where there is one, so that stored messages can be sent as is."""
+        index = pa.field(INDEX, pa.int64(), nullable=False)
+        return self.columns.insert(0, index) if self.has_index else self.columns
+
+    @property
+    def rows(self) -> int:
+        """As written; with a longer key some may be the same row again."""
+        return sum(segment.rows for segment in self.segments)
+
+    def segment_path(self) -> Path:
+        """Of the next segment: named by its first row."""
+        return self.folder / f"{self.rows:015d}.arrow"
+
+    def add(self, path: Path) -> None:
+        self.segments = [*self.segments, load_segment(path, self.stored, TIME)]
+
+    def selected(self, columns: Sequence[str] | None) -> pa.Schema:
+        if columns is None:
+            return self.stored
+        unknown = sorted(set(columns) - set(self.stored.names))
+        if unknown or not columns:
+            told = f"names {unknown}, which are not there" if unknown else "is empty"
+            raise InvalidRequest([Violation("columns", told)])
+        return pa.schema([self.stored.field(name) for name in columns])
+
+
+def check_columns(schema: pa.Schema, key: Sequence[str]) -> None:
+    violations = [
+        Violation("schema", f"has column {f.name!r} of type {f.type}; known are {_TYPES}")
+        for f in schema
+        if f.type not in _TYPES
+    ]
+    if len(set(schema.names)) < len(schema.names) or INDEX in schema.names:
+        violations.append(Violation("schema", f"names a column twice or {INDEX!r}"))
+    whole = {f.name for f in schema if f.type == pa.int64()}
+    if list(key[:1]) != [TIME] or not set(key) <= whole or len(set(key)) < len(key):
+        violations.append(Violation("key", f"is {key}, not {TIME!r} and other int64 columns"))
+    if violations:
+        raise InvalidRequest(violations)
+
+
+def write_empty_table(folder: Path, schema: pa.Schema, key: Sequence[str]) -> None:
+    folder.mkdir()
+    described = schema.remove_metadata().with_metadata({_KEY: ",".join(key)})
+    write_whole(folder / _SCHEMA_FILE, described.serialize().to_pybytes())
+    sync_folder(folder)
+
+
+def load_table(name: str, folder: Path) -> Table | None:
+    """None when there is none."""
+    try:
+        described = pa.ipc.read_schema(pa.py_buffer((folder / _SCHEMA_FILE).read_bytes()))
+    except FileNotFoundError:
+        return None
+    key = tuple(described.metadata[_KEY].decode().split(","))
+    table = Table(name=name, folder=folder, columns=described.remove_metadata(), key=key)
+    for path in sorted(folder.glob("[0-9]*.arrow")):
+        if path != table.segment_path():
+            raise DataLoss(f"Table {name} has the segment {path.name} after {table.rows} rows.")
+        table.add(path)
+    return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a reader asked for, of the segments there were when it asked."""
+
+    table: Table
+    segments: Sequence[Segment]
+    columns: Sequence[str] | None
+    span: Span | None
+    below_ms: int | None
+    where: Mapping[str, int]
+
+    def check(self) -> None:
+        self.table.selected(self.columns)
+        violations = []
+        if isinstance(self.span, Rows) and not self.table.has_index:
+            violations.append(Violation("span", f"is of rows, but {self.table.name} has no index"))
+        if not set(self.where) <= set(self.table.key[1:]):
+            violations.append(Violation("where", f"may compare {self.table.key[1:]} only"))
+        if violations:
+            raise InvalidRequest(violations)
+
+    def pieces(self, *, stored: bool) -> Iterator[Piece]:
+        """Blocks on the disk. Stored messages where wanted and possible."""
+        opened = [OpenSegment(segment, TIME) for segment in self.segments]
+        if not self.table.has_index:
+            yield from gathered(self._projected(self._merged(opened)))
+        elif self.columns is None or list(self.columns) == self.table.stored.names:
+            for source, position, start, stop in self._parts(opened):
+                yield _piece(source, position, start, stop, stored=stored)
+        else:
+            yield from gathered(self._projected(_batches(self._parts(opened))))
+
+    def _parts(self, opened: Sequence[OpenSegment]) -> Iterator[tuple[OpenSegment, int, int, int]]:
+        """(segment, batch, first row, end) of every batch that is asked for."""
+        low, high = self._row_range(opened)
+        first = 0
+        for source in opened:
+            rows = source.segment.rows
+            for part in source.parts(max(low - first, 0), min(high - first, rows)):
+                yield source, *part
+            first += rows
+
+    def _row_range(self, opened: Sequence[OpenSegment]) -> tuple[int, int]:
+        low, high = 0, sum(segment.rows for segment in self.segments)
+        if isinstance(self.span, Rows):
+            low, high = max(low, self.span.start), min(high, self.span.end)
+        start_ms, end_ms = self._times()
+        if start_ms is not None:
+            low = max(low, _lower_bound(opened, start_ms))
+        if end_ms is not None:
+            high = min(high, _lower_bound(opened, end_ms))
+        return low, high
+
+    def _times(self) -> tuple[int | None, int | None]:
+        if not isinstance(self.span, Times):
+            return None, self.below_ms
+        end_ms = self.span.end_ms if self.below_ms is None else min(self.span.end_ms, self.below_ms)
+        return self.span.start_ms, end_ms
+
+    def _merged(self, opened: Sequence[OpenSegment]) -> Iterator[pa.RecordBatch]:
+        start_ms, end_ms = self._times()
+        sources = [
+            (
+                source,
+                0 if start_ms is None else source.lower_bound(start_ms),
+                source.segment.rows if end_ms is None else source.lower_bound(end_ms),
+            )
+            for source in opened
+        ]
+        for batch in in_key_order(sources, self.table.key):
+            yield self._filtered(batch)
+
+    def _filtered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        for name, value in self.where.items():
+            batch = batch.filter(pa.array(batch.column(name).to_numpy() == value))
+        return batch
+
+    def _projected(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch if self.columns is None else batch.select(self.columns)
+
+
+def _lower_bound(opened: Sequence[OpenSegment], ms: int) -> int:
+    """The first row of the table at or after this time."""
+    first = 0
+    for source in opened:
+        if ms <= source.segment.last:
+            return first + source.lower_bound(ms)
+        first += source.segment.rows
+    return first
+
+
+def _piece(source: OpenSegment, position: int, start: int, stop: int, *, stored: bool) -> Piece:
+    message = source.message(position)
+    if stored and stop - start == message.rows:
+        return message
+    return source.batch(position).slice(start, stop - start)
+
+
+def _batches(parts: Iterator[tuple[OpenSegment, int, int, int]]) -> Iterator[pa.RecordBatch]:
+    for source, position, start, stop in parts:
+        yield source.batch(position).slice(start, stop - start)
+
+
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small batches together, so that messages have about 1 MiB: below that they are slow."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if batch.num_rows:
+            held.append(batch)
+            size += batch.nbytes
+        if size >= CHUNK_BYTES * 3 // 4:
+            yield pa.concat_batches(held)
+            held, size = [], 0
+    if held:
+        yield pa.concat_batches(held)
