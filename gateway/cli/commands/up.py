@@ -1,0 +1,76 @@
+"""`stage1 up`: everything on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+import platformdirs
+
+from gateway.cli import output
+from gateway.cli.exit_codes import table
+from gateway.cli.supervisor import ports, stack
+from gateway.cli.supervisor.stack import Stack
+
+
+@click.command(epilog=table())
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="STAGE1_DATA_DIR",
+    default=lambda: platformdirs.user_data_path("stage1", appauthor=False),
+    show_default="the platform's data directory",
+    show_envvar=True,
+    help="Everything Stage1 knows lies here.",
+)
+@click.option(
+    "--port-base",
+    type=click.IntRange(1024, 65531),
+    default=ports.BASE,
+    show_default=True,
+    help="First of five ports: gateway, dataset, runs, trainer, simulator.",
+)
+@output.option
+def up(data_dir: Path, port_base: int, output_format: output.Format) -> None:
+    """Run PostgreSQL and all services on this machine, on loopback only.
+
+    What dies is started again. Ctrl-C stops everything; nothing outlives this
+    command, however it ends. All processes write to one log in the data directory.
+    """
+    asyncio.run(_run(data_dir.absolute(), ports.from_base(port_base), output_format))
+
+
+async def _run(folder: Path, chosen: ports.Ports, output_format: output.Format) -> None:
+    running = asyncio.create_task(_keep(folder, chosen, output_format))
+
+    def end() -> None:
+        if not running.cancelling():  # a second Ctrl-C must not interrupt the stopping
+            running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.result()
+
+
+async def _keep(folder: Path, chosen: ports.Ports, output_format: output.Format) -> None:
+    async with stack.running(folder, chosen, output.note) as started:
+        _show(started, output_format)
+        await asyncio.Event().wait()
+
+
+def _show(started: Stack, output_format: output.Format) -> None:
+    rows = [
+        {"process": name, "pid": child.pid, "address": child.program.address}
+        for name, child in started.children.items()
+    ]
+    facts = {"url": started.ports.url, "data_dir": str(started.folder.path)}
+    if output_format == "json":
+        output.json({**facts, "log": str(started.folder.log), "processes": rows})
+        return
+    output.table(rows, ["process", "pid", "address"])
+    output.line(f"Stage1 is ready: {started.ports.url}  (API pages: {started.ports.url}/docs)")
+    output.line(f"Data: {started.folder.path}\nLog:  {started.folder.log}\nCtrl-C stops it.")

@@ -1,0 +1,106 @@
+"""What a command shows: results on standard output, notes on standard error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import click
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+Format = Literal["table", "json"]
+Row = Mapping[str, Any]
+Column = str | tuple[str, str, Callable[[Any], str]]
+"""A field, or (title, field, how to write it)."""
+
+NOTHING: Final = "-"
+_PIPE_WIDTH: Final = 200
+
+option = click.option(
+    "-o",
+    "--output",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="json: one document on standard output, notes on standard error.",
+)
+
+
+def console(*, stderr: bool = False) -> Console:
+    found = Console(stderr=stderr, highlight=False)
+    if not found.is_terminal:
+        found.width = _PIPE_WIDTH
+    return found
+
+
+def note(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def line(text: str = "") -> None:
+    click.echo(text)
+
+
+def heading(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)
+
+
+def json(value: Any) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """Numbers to the right, everything else to the left."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    specs = [(c, c, text) if isinstance(c, str) else c for c in columns]
+    for title, field, _ in specs:
+        numeric = any(isinstance(row.get(field), int | float) for row in rows)
+        grid.add_column(title, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(write(row.get(field)) for _, field, write in specs))
+    console().print(grid)
+
+
+def facts(pairs: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    grid = Table(box=None, show_header=False, pad_edge=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs.items():
+        grid.add_row(name, text(value))
+    console().print(grid)
+
+
+def text(value: Any) -> str:
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    return str(value)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def percent(value: float | None) -> str:
+    """Of a fraction."""
+    return NOTHING if value is None else f"{value * 100:.2f} %"
+
+
+def instant(timestamp_ms: int | None) -> str:
+    """UTC, to the minute."""
+    if timestamp_ms is None:
+        return NOTHING
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
