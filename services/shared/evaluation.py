@@ -112,12 +112,13 @@ class FoldEvaluation:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> FoldEvaluation:
+        """Of `as_dict`, also after a journey through a protobuf Struct, which knows no integers."""
         return cls(
-            n_rows=stored["n_rows"],
-            n_judged=stored["n_judged"],
+            n_rows=int(stored["n_rows"]),
+            n_judged=int(stored["n_judged"]),
             errors=Errors(**stored["errors"]),
             signals={kind: _signals_from(s) for kind, s in stored["signals"].items()},
-            always=Always(*(Side(**stored["always"][side]) for side in ("long", "short"))),
+            always=Always(*(_side_from(stored["always"][side]) for side in ("long", "short"))),
             gives_signals=stored["gives_signals"],
         )
 
@@ -336,5 +337,9 @@ def _mean_errors(errors: Sequence[Errors]) -> Errors:
 
 
 def _signals_from(stored: Mapping[str, Any]) -> Signals:
-    sides = {side: Side(**stored[side]) for side in _SIDES}
-    return Signals(**sides, n_conflicting=stored["n_conflicting"])
+    sides = {side: _side_from(stored[side]) for side in _SIDES}
+    return Signals(**sides, n_conflicting=int(stored["n_conflicting"]))
+
+
+def _side_from(stored: Mapping[str, Any]) -> Side:
+    return Side(**{**stored, "n_signals": int(stored["n_signals"])})
