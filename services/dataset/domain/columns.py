@@ -34,3 +34,11 @@ class Column:
     role: Role
     null_count: int = 0
     horizon_bars: int | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target somebody named, and how far it looks ahead when they said so."""
+
+    name: str
+    horizon_bars: int | None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.dataset.domain.calendars import CalendarName, Gap
 from services.dataset.domain.columns import Column, ColumnType, Role, Table
 from services.dataset.domain.timeline import GapPolicy, Timeline, TimestampConvention
+from services.shared.errors import Conflict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,19 @@ class Manifest(Timeline):
 
     def columns_of(self, table: Table) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.table is table)
+
+
+class NoIndicators(Conflict):
+    reason = "NO_INDICATORS"
+
+
+def measurement(manifest: Manifest, table: Table) -> str:
+    """The series table; of a join the one whose rows are counted. Raises NoIndicators."""
+    if table is Table.OHLCV:
+        return manifest.ohlcv_measurement
+    if manifest.indicator_measurement is None:
+        raise NoIndicators(f"Dataset {manifest.dataset_slug} has bars only, no indicators.")
+    return manifest.indicator_measurement
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
@@ -60,15 +74,28 @@ def _column(plain: Mapping[str, Any]) -> Column:
     )
 
 
-def contradictions(claimed: Mapping[str, Any], manifest: Manifest) -> dict[str, str]:
-    """Fields of a manifest that came along and are not what the rows say."""
-    actual = {name: getattr(manifest, name) for name in claimed}
-    return {
-        name: f"is {_shown(value)}, but the rows say {_shown(actual[name])}"
-        for name, value in claimed.items()
-        if actual[name] != value
-    }
+class ClaimedColumn(NamedTuple):
+    name: str
+    role: Role | None
+
+
+def contradictions(claimed: Mapping[str, Any], manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Fields of a manifest that came along which are not what the rows say, and how."""
+    for name, value in claimed.items():
+        if name == "columns":
+            roles = {column.name: column.role for column in manifest.columns}
+            yield from ((name, message) for message in _strange_columns(value, roles))
+        elif value != (actual := getattr(manifest, name)):
+            yield name, f"is {_shown(value)}, but the files say {_shown(actual)}"
+
+
+def _strange_columns(claimed: Iterable[ClaimedColumn], roles: Mapping[str, Role]) -> Iterator[str]:
+    for name, role in claimed:
+        if name not in roles:
+            yield f"has {name!r}, which no file has"
+        elif role not in {None, roles[name]}:
+            yield f"has {name!r} as {role}, but it is {roles[name]}"
 
 
 def _shown(value: object) -> str:
-    return f"{len(value)} entries" if isinstance(value, tuple) else str(value)
+    return f"{len(value)} gaps" if isinstance(value, tuple) else str(value)

@@ -105,11 +105,17 @@ class PostgresTransaction:
     async def receive(self, import_id: UUID, slug: str) -> None:
         await self._do("insert_import", {"import_id": import_id, "slug": slug})
 
-    async def move(self, import_id: UUID, state: ImportState, error: str = "") -> None:
-        after = [before.value for before in states_before(state)]
-        values = {"import_id": import_id, "state": state.value, "error": error, "after": after}
-        if not await self._do("move_import", values):
-            raise ImportOvertaken(f"Import {import_id} was ended while it was under way.")
+    async def move(self, import_id: UUID, state: ImportState) -> None:
+        if not await self._do("move_import", _moved(import_id, state)):
+            raise _overtaken(import_id)
+
+    async def end(self, import_id: UUID, state: ImportState, error: str) -> Sequence[str]:
+        values = _moved(import_id, state) | {"error": error}
+        return _tables(await self._all("end_import", values))
+
+    async def clean(self, import_id: UUID) -> None:
+        await self._do("move_import", _moved(import_id, ImportState.CLEANED))
+        await self._do("forget_import", {"import_id": import_id})
 
     async def reserve(self, import_id: UUID, slug: str, *, indicators: bool) -> Attempt:
         row = await self._one("reserve_attempt", {"slug": slug})
@@ -118,7 +124,7 @@ class PostgresTransaction:
         attempt = Attempt(row["version"], tables.ohlcv, tables.indicators if indicators else None)
         values = attempt._asdict() | {"import_id": import_id, "attempt": row["attempt"]}
         if not await self._do("load_import", values):
-            raise ImportOvertaken(f"Import {import_id} was ended while it was under way.")
+            raise _overtaken(import_id)
         return attempt
 
     async def publish(self, publication: Publication) -> Dataset:
@@ -207,6 +213,15 @@ def _named(name: UUID | str) -> dict[str, Any]:
 def _unknown(name: UUID | str, version: int | None) -> str:
     which = f"version {version} of a dataset" if version else "dataset"
     return f"There is no {which} {name}."
+
+
+def _moved(import_id: UUID, state: ImportState) -> dict[str, Any]:
+    after = [before.value for before in states_before(state)]
+    return {"import_id": import_id, "state": state.value, "after": after}
+
+
+def _overtaken(import_id: UUID) -> ImportOvertaken:
+    return ImportOvertaken(f"Import {import_id} was ended while it was under way.")
 
 
 def _reused(key: str) -> KeyReused:

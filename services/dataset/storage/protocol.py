@@ -51,8 +51,14 @@ class CatalogueTransaction(Protocol):
 
     async def receive(self, import_id: UUID, slug: str) -> None: ...
 
-    async def move(self, import_id: UUID, state: ImportState, error: str = "") -> None:
+    async def move(self, import_id: UUID, state: ImportState) -> None:
         """Raises ImportOvertaken when the import may not come to this state any more."""
+
+    async def end(self, import_id: UUID, state: ImportState, error: str) -> Sequence[str]:
+        """Reject or abandon it. Gives the tables nobody needs now: none when it was published."""
+
+    async def clean(self, import_id: UUID) -> None:
+        """It was answered. One that was answered from its key, with nothing done, is forgotten."""
 
     async def reserve(self, import_id: UUID, slug: str, *, indicators: bool) -> Attempt:
         """Move to LOADING with a version and tables that no other import has."""
@@ -66,7 +72,7 @@ class CatalogueTransaction(Protocol):
     async def knows_key(self, key: str) -> bool: ...
 
     async def tables_of_the_dead(self) -> Iterable[str]:
-        """Tables of deleted datasets and of imports in flight: before there are any, rubbish."""
+        """Tables of deleted datasets and of imports that are not published."""
 
     async def settle_imports(self) -> None:
         """At start: imports in flight are abandoned, published ones cleaned, old keys forgotten."""

@@ -68,7 +68,7 @@ WHERE d.deleted_at_ms IS NOT NULL
 UNION
 SELECT ohlcv_measurement, indicator_measurement
 FROM dataset.imports
-WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED') AND ohlcv_measurement IS NOT NULL;
+WHERE state NOT IN ('PUBLISHED', 'CLEANED') AND ohlcv_measurement IS NOT NULL;
 
 -- name: insert_import
 INSERT INTO dataset.imports (import_id, slug, state, created_at_ms, updated_at_ms)
@@ -76,8 +76,17 @@ VALUES (%(import_id)s, %(slug)s, 'RECEIVED', %(now_ms)s, %(now_ms)s);
 
 -- name: move_import
 UPDATE dataset.imports
-SET state = %(state)s, error = %(error)s, updated_at_ms = %(now_ms)s
+SET state = %(state)s, updated_at_ms = %(now_ms)s
 WHERE import_id = %(import_id)s AND state = ANY(%(after)s);
+
+-- name: end_import
+UPDATE dataset.imports
+SET state = %(state)s, error = %(error)s, updated_at_ms = %(now_ms)s
+WHERE import_id = %(import_id)s AND state = ANY(%(after)s)
+RETURNING ohlcv_measurement, indicator_measurement;
+
+-- name: forget_import
+DELETE FROM dataset.imports WHERE import_id = %(import_id)s AND state = 'RECEIVED';
 
 -- name: reserve_attempt
 INSERT INTO dataset.slugs AS s (slug, last_attempt) VALUES (%(slug)s, 1)

@@ -1,0 +1,98 @@
+"""The dataset process: `python -m services.dataset`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from grpc import aio
+from stage1.dataset.v1.dataset_service_pb2_grpc import add_DatasetServiceServicer_to_server
+
+from services.dataset.app.bars import Bars
+from services.dataset.app.datasets import Datasets
+from services.dataset.app.importing import Imports
+from services.dataset.servicer import DatasetServicer
+from services.dataset.settings import DatasetSettings
+from services.dataset.storage.postgres import PostgresCatalogue
+from services.dataset.storage.spool import Spool
+from services.shared import logging, postgres
+from services.shared.arrow_stream import DataStreams
+from services.shared.clock import system_clock
+from services.shared.errors import Stage1Error, Unavailable
+from services.shared.migrate import migrate
+from services.shared.postgres import Pool
+from services.shared.rpc.server import Server, serving, terminated
+from services.shared.series.arrow_files import arrow_files
+
+SERVICE: Final = "stage1.dataset.v1.DatasetService"
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
+    """The service until the block ends; it is entered once PostgreSQL is there."""
+    folder = settings.data_dir / "dataset"
+    pool = postgres.pool(settings.postgres_dsn.get_secret_value())
+    catalogue = PostgresCatalogue(pool, system_clock)
+    async with arrow_files(folder / "series") as series:
+        imports = Imports(
+            catalogue=catalogue,
+            series=series,
+            spool=Spool(folder / "spool", settings.max_upload_bytes),
+            clock=system_clock,
+            slots=settings.import_slots,
+        )
+        servicer = DatasetServicer(
+            datasets=Datasets(catalogue=catalogue, series=series),
+            imports=imports,
+            bars=Bars(catalogue=catalogue, series=series),
+            streams=DataStreams(),
+            max_upload_bytes=settings.max_upload_bytes,
+        )
+
+        def register(server: aio.Server) -> None:
+            add_DatasetServiceServicer_to_server(servicer, server)
+
+        try:
+            async with serving(settings, register, services=[SERVICE]) as server:
+                await _prepared(pool, imports)
+                await server.ready()
+                yield server
+        finally:
+            await pool.close()
+
+
+async def _prepared(pool: Pool, imports: Imports) -> None:
+    """However often PostgreSQL goes away meanwhile."""
+    while True:
+        try:
+            await postgres.available(pool)
+            await migrate(pool, schema="dataset", package="services.dataset.storage")
+            await imports.recover()
+            return
+        except Unavailable as error:
+            log.warning("start_interrupted", error=str(error))
+            await asyncio.sleep(1)
+
+
+async def serve(settings: DatasetSettings) -> None:
+    async with running(settings):
+        await terminated()
+
+
+def main() -> None:
+    settings = DatasetSettings()
+    logging.configure(process="dataset", format=settings.log_format, level=settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except Stage1Error as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

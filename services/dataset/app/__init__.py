@@ -1,0 +1,1 @@
+"""What can be asked of the dataset service. Each method is one use case."""

@@ -1,0 +1,70 @@
+"""The catalogue: finding, listing, pinning and deleting what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from services.dataset.domain.catalogue import Cursor, Dataset, DatasetPinned, Listing
+from services.dataset.domain.manifest import Manifest
+from services.dataset.storage.protocol import Catalogue
+from services.shared.series import SeriesStore
+
+
+class Page(NamedTuple):
+    datasets: Sequence[Dataset]
+    next: Cursor | None
+
+
+class Datasets:
+    """Datasets are named by UUID or slug; without a version the newest is meant."""
+
+    def __init__(self, *, catalogue: Catalogue, series: SeriesStore) -> None:
+        self._catalogue = catalogue
+        self._series = series
+
+    async def get(self, name: UUID | str) -> tuple[Dataset, Sequence[int]]:
+        async with self._catalogue.transaction() as catalogue:
+            dataset = await catalogue.dataset(name)
+            return dataset, await catalogue.versions(dataset.dataset_id)
+
+    async def list(self, listing: Listing) -> Page:
+        async with self._catalogue.transaction() as catalogue:
+            found = await catalogue.datasets(listing)
+        page = found[: listing.page_size]
+        if len(page) == len(found):
+            return Page(page, None)
+        return Page(page, Cursor(page[-1].created_at_ms, page[-1].dataset_id))
+
+    async def manifest(self, name: UUID | str, version: int | None) -> Manifest:
+        async with self._catalogue.transaction() as catalogue:
+            return (await catalogue.dataset(name, version)).manifest
+
+    async def pin(self, name: UUID | str, version: int | None, holder: str) -> Manifest:
+        async with self._catalogue.transaction() as catalogue:
+            dataset_id = await catalogue.lock(name)
+            manifest = (await catalogue.dataset(dataset_id, version)).manifest
+            await catalogue.pin(dataset_id, manifest.version, holder)
+            return manifest
+
+    async def unpin(self, holder: str) -> None:
+        async with self._catalogue.transaction() as catalogue:
+            await catalogue.unpin(holder)
+
+    async def delete(self, name: UUID | str, *, force: bool) -> None:
+        """Raises DatasetPinned unless forced or nobody needs it."""
+        async with self._catalogue.transaction() as catalogue:
+            dataset_id = await catalogue.lock(name)
+            holders = await catalogue.holders(dataset_id)
+            if holders and not force:
+                raise DatasetPinned(_pinned(name, holders))
+            tables = await catalogue.bury(dataset_id)
+        # After the commit: what a crash leaves here is dropped at the next start.
+        for table in tables:
+            await self._series.drop(table)
+
+
+def _pinned(name: UUID | str, holders: Sequence[str]) -> str:
+    more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
+    return f"Dataset {name} is needed by {', '.join(holders[:3])}{more}: delete these, or force it."

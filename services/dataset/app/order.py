@@ -1,0 +1,49 @@
+"""What an import is asked to do, once it is well formed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.dataset.domain.columns import Table, Target
+from services.dataset.domain.timeline import Clock
+from services.dataset.formats.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One file; `options` say how to read it."""
+
+    table: Table
+    file_name: str
+    options: Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOrder:
+    """Empty texts are to be taken from the dataset's version before, or from the bars.
+
+    `expected` holds the fields of a manifest that came along. `header_sha256`
+    stands for all that was asked, but not for the key.
+    """
+
+    slug: str
+    dataset_id: UUID | None
+    symbol: str
+    granularity: str
+    source: str
+    metadata: Mapping[str, str]
+    parts: tuple[Part, ...]
+    clock: Clock
+    targets: tuple[Target, ...]
+    expected: Mapping[str, Any]
+    idempotency_key: str
+    header_sha256: str
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    part: int
+    data: bytes

@@ -1,0 +1,188 @@
+"""From uploaded files to what would be published: read, judged, described and hashed.
+
+Nothing here waits for anything; it runs in a thread, since big files take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from services.dataset.app.order import ImportOrder, Part
+from services.dataset.domain.catalogue import Attempt, Dataset, Report
+from services.dataset.domain.columns import Column, ColumnType, Role, Table, Target
+from services.dataset.domain.manifest import Manifest
+from services.dataset.domain.timeline import Timeline, read_timeline
+from services.dataset.domain.times import Times, duration, parse_duration
+from services.dataset.formats import Kind, Parsed, describe, read
+from services.shared.canonical import TableHash, TableHasher, column_types, content_hash
+from services.shared.errors import InvalidRequest, Violation
+from services.shared.series import TIME
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Tables that keep every rule, and what is to be said of them."""
+
+    tables: Mapping[Table, pa.Table]
+    hashes: Mapping[Table, TableHash]
+    timeline: Timeline
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    trimmed_head_rows: int
+    trimmed_tail_rows: int
+
+    def block_hashes(self, table: Table) -> bytes:
+        return b"".join(self.hashes[table].block_hashes) if table in self.hashes else b""
+
+    def report(self, manifest: Manifest) -> Report:
+        return Report(
+            notes=self.notes,
+            warnings=(*_granularity_warnings(manifest), *self.warnings),
+            trimmed_head_rows=self.trimmed_head_rows,
+            trimmed_tail_rows=self.trimmed_tail_rows,
+        )
+
+    def manifest(
+        self, order: ImportOrder, base: Dataset | None, attempt: Attempt, now_ms: int
+    ) -> Manifest:
+        """What the order leaves open is as in the version before, or as the bars say."""
+        known = base.manifest if base else None
+        timeline = {field.name: getattr(self.timeline, field.name) for field in fields(Timeline)}
+        interval = duration(self.timeline.bar_interval_ms)
+        return Manifest(
+            **timeline,
+            version=attempt.version,
+            dataset_id=base.dataset_id if base else uuid4(),
+            dataset_slug=order.slug,
+            symbol=order.symbol or (known.symbol if known else ""),
+            granularity=order.granularity or (known.granularity if known else interval),
+            source=order.source or (known.source if known else ""),
+            ohlcv_measurement=attempt.ohlcv_measurement,
+            indicator_measurement=attempt.indicator_measurement,
+            columns=self.columns,
+            content_hash=content_hash(*self.hashes.values()),
+            exported_at_ms=now_ms,
+        )
+
+
+def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
+    """Raises InvalidRequest for files that break a rule, and Exhausted for those too large."""
+    parsed = _read_all(order.parts, paths)
+    tables = {table: file.table for table, file in parsed.items()}
+    _refuse_names(tables, order.targets)
+    times = {table: _times(rows) for table, rows in tables.items()}
+    timeline, notes, warnings = read_timeline(
+        times[Table.OHLCV], times.get(Table.INDICATORS), order.clock
+    )
+    described = [_describe(table, file, order.targets) for table, file in parsed.items()]
+    indicators = parsed.get(Table.INDICATORS)
+    return Prepared(
+        tables=tables,
+        hashes={table: table_hash(rows) for table, rows in tables.items()},
+        timeline=timeline,
+        columns=tuple(column for columns, _ in described for column in columns),
+        notes=(*(note for table, file in parsed.items() for note in _told(table, file)), *notes),
+        warnings=(*warnings, *(text for _, texts in described for text in texts)),
+        trimmed_head_rows=indicators.trimmed_head if indicators else 0,
+        trimmed_tail_rows=indicators.trimmed_tail if indicators else 0,
+    )
+
+
+def _granularity_warnings(manifest: Manifest) -> list[str]:
+    said, interval = parse_duration(manifest.granularity), manifest.bar_interval_ms
+    if said in {None, interval}:
+        return []
+    return [
+        f"The granularity is said to be {manifest.granularity}, "
+        f"but most bars are {duration(interval)} apart."
+    ]
+
+
+def table_hash(table: pa.Table) -> TableHash:
+    hasher = TableHasher(column_types(table.schema))
+    for batch in table.to_batches():
+        hasher.update(batch)
+    return hasher.finish()
+
+
+def _read_all(parts: Sequence[Part], paths: Sequence[Path]) -> dict[Table, Parsed]:
+    """Bars first; what is wrong with either file is said in one answer."""
+    parsed: dict[Table, Parsed] = {}
+    wrong: list[Violation] = []
+    reasons: list[str] = []
+    for part, path in sorted(
+        zip(parts, paths, strict=True), key=lambda p: p[0].table, reverse=True
+    ):
+        try:
+            parsed[part.table] = read(path, Kind(part.table.value), part.options)
+        except InvalidRequest as error:
+            wrong.extend(_located(violation, part) for violation in error.violations)
+            reasons.append(error.reason)
+    if wrong:
+        raise InvalidRequest(wrong, reason=reasons[0])
+    return {table: parsed[table] for table in Table if table in parsed}
+
+
+def _located(violation: Violation, part: Part) -> Violation:
+    if not part.file_name or violation.field != part.table.value:
+        return violation
+    return replace(violation, message=f"({part.file_name}) {violation.message}")
+
+
+def _told(table: Table, file: Parsed) -> list[str]:
+    rows = f"{file.table.num_rows} rows read as {file.format}."
+    return [f"{table}: {note}" for note in (rows, *file.notes)]
+
+
+def _times(table: pa.Table) -> Times:
+    times: Times = table[TIME].to_numpy()
+    return times
+
+
+def _describe(
+    table: Table, file: Parsed, targets: Sequence[Target]
+) -> tuple[list[Column], tuple[str, ...]]:
+    named = [target.name for target in targets] if table is Table.INDICATORS else []
+    described = describe(file.table, named or None)
+    horizons = {target.name: target.horizon_bars for target in targets}
+    columns = [
+        Column(
+            name=name,
+            table=table,
+            type=_type(file.table.schema.field(name)),
+            role=Role(role.value),
+            null_count=file.null_counts.get(name, 0),
+            horizon_bars=horizons.get(name) if role.value == Role.TARGET.value else None,
+        )
+        for name, role in described.roles.items()
+    ]
+    return columns, described.warnings
+
+
+def _type(field: pa.Field) -> ColumnType:
+    return ColumnType.STRING if pa.types.is_string(field.type) else ColumnType.FLOAT64
+
+
+def _refuse_names(tables: Mapping[Table, pa.Table], targets: Sequence[Target]) -> None:
+    """A name means one column in both tables, and a target is a column of numbers."""
+    bars = {name.lower() for name in tables[Table.OHLCV].column_names[1:]}
+    indicators = tables.get(Table.INDICATORS)
+    schema = pa.schema([]) if indicators is None else indicators.schema
+    wrong = [
+        Violation("indicators", f"has a column {name!r}, which the bars have too: rename one")
+        for name in schema.names[1:]
+        if name.lower() in bars
+    ]
+    for i, target in enumerate(targets):
+        at = schema.get_field_index(target.name)
+        if at < 1 or not pa.types.is_float64(schema.field(at).type):
+            message = f"is {target.name!r}, which is no column of numbers in the indicators"
+            wrong.append(Violation(f"header.targets[{i}].name", message))
+    if wrong:
+        raise InvalidRequest(wrong[:20])

@@ -1,0 +1,78 @@
+"""Rules on fields, collected so that one answer names every field that breaks one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+from uuid import UUID
+
+from services.dataset.domain.names import is_slug, slug_violation
+from services.shared.errors import InvalidRequest, Violation
+
+_SHOWN: Final = 20  # an answer's trailer has little room
+
+Number = TypeVar("Number", bound=int)
+Value = TypeVar("Value")
+
+
+class Checks:
+    def __init__(self) -> None:
+        self._violations: list[Violation] = []
+
+    def refuse(self, field: str, message: str) -> None:
+        self._violations.append(Violation(field, message))
+
+    def text(self, field: str, value: str, longest: int, *, needed: bool = False) -> str:
+        if needed and not value.strip():
+            self.refuse(field, "is missing")
+        elif len(value) > longest:
+            self.refuse(field, f"has {len(value)} characters, and at most {longest} are allowed")
+        elif not value.isprintable():
+            self.refuse(field, "has characters that cannot be printed")
+        return value.strip()
+
+    def slug(self, field: str, value: str) -> str:
+        if message := slug_violation(value):
+            self.refuse(field, message)
+        return value
+
+    def name(self, field: str, value: str) -> UUID | str:
+        """A dataset by its slug or its UUID."""
+        if is_slug(value):
+            return value
+        return _uuid(value) or self._fallback(
+            field, f"is {value!r}, which is neither a slug nor a UUID", value
+        )
+
+    def uuid(self, field: str, value: str) -> UUID | None:
+        if not value:
+            return None
+        return _uuid(value) or self._fallback(field, f"is {value!r}, which is not a UUID", None)
+
+    def between(self, field: str, value: int, least: int, most: int) -> int:
+        if not least <= value <= most:
+            self.refuse(field, f"is {value}, and {least} to {most} is allowed")
+        return value
+
+    def one_of(
+        self, field: str, value: Number, known: Mapping[Number, Value], fallback: Value
+    ) -> Value:
+        """What an enum's number stands for here."""
+        if value in known:
+            return known[value]
+        return self._fallback(field, f"is {value}, which this service does not know", fallback)
+
+    def _fallback(self, field: str, message: str, value: Value) -> Value:
+        self.refuse(field, message)
+        return value
+
+    def done(self) -> None:
+        if self._violations:
+            raise InvalidRequest(self._violations[:_SHOWN])
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

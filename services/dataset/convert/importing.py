@@ -1,0 +1,184 @@
+"""The header of an import to the order it is."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+from zoneinfo import available_timezones
+
+from stage1.dataset.v1 import dataset_pb2, dataset_service_pb2, import_pb2
+
+from services.dataset.app.order import ImportOrder, Part, PartBytes
+from services.dataset.convert.checks import Checks
+from services.dataset.convert.manifest import CONVENTIONS, POLICIES, claims
+from services.dataset.domain.calendars import CalendarName
+from services.dataset.domain.columns import Table, Target
+from services.dataset.domain.timeline import Clock, GapPolicy, TimestampConvention
+from services.dataset.formats.options import DateOrder, Format, Options, TimeDigits, Unit
+from services.shared.errors import InvalidRequest, Violation
+
+MAX_PIECE_BYTES: Final = 2 << 20
+_METADATA_ENTRIES: Final = 64
+_AUTO: Final = "auto"
+
+_FORMATS: Final = {
+    import_pb2.ImportPart.FORMAT_UNSPECIFIED: Format.AUTO,
+    import_pb2.ImportPart.FORMAT_TSSB_MARKET: Format.TSSB_MARKET,
+    import_pb2.ImportPart.FORMAT_TSSB_DATABASE: Format.TSSB_DATABASE,
+    import_pb2.ImportPart.FORMAT_CSV: Format.CSV,
+    import_pb2.ImportPart.FORMAT_PARQUET: Format.PARQUET,
+    import_pb2.ImportPart.FORMAT_ARROW: Format.ARROW,
+}
+_UNITS: Final[dict[import_pb2.ImportPart.Unit.ValueType, Unit | None]] = {
+    import_pb2.ImportPart.UNIT_UNSPECIFIED: None,
+    import_pb2.ImportPart.UNIT_S: Unit.S,
+    import_pb2.ImportPart.UNIT_MS: Unit.MS,
+    import_pb2.ImportPart.UNIT_US: Unit.US,
+    import_pb2.ImportPart.UNIT_NS: Unit.NS,
+}
+_DATE_ORDERS: Final[dict[import_pb2.ImportPart.DateOrder.ValueType, DateOrder | None]] = {
+    import_pb2.ImportPart.DATE_ORDER_UNSPECIFIED: None,
+    import_pb2.ImportPart.DATE_ORDER_DAY_FIRST: DateOrder.DMY,
+    import_pb2.ImportPart.DATE_ORDER_MONTH_FIRST: DateOrder.MDY,
+}
+_TIME_LAYOUTS: Final[dict[import_pb2.ImportPart.TimeLayout.ValueType, TimeDigits | None]] = {
+    import_pb2.ImportPart.TIME_LAYOUT_UNSPECIFIED: None,
+    import_pb2.ImportPart.TIME_LAYOUT_HHMM: TimeDigits.HHMM,
+    import_pb2.ImportPart.TIME_LAYOUT_HHMMSS: TimeDigits.HHMMSS,
+}
+_PART_TABLES: Final[dict[dataset_pb2.Table.ValueType, Table | None]] = {
+    dataset_pb2.TABLE_OHLCV: Table.OHLCV,
+    dataset_pb2.TABLE_INDICATORS: Table.INDICATORS,
+}
+
+
+def import_order(request: dataset_service_pb2.ImportDatasetRequest, max_bytes: int) -> ImportOrder:
+    """Of the first message of the stream."""
+    if request.WhichOneof("step") != "header":
+        raise InvalidRequest([Violation("header", "is missing: it is the first message")])
+    header, checks = request.header, Checks()
+    order = ImportOrder(
+        slug=checks.slug("header.slug", header.slug),
+        dataset_id=checks.uuid("header.dataset_id", header.dataset_id),
+        symbol=checks.text("header.symbol", header.symbol, 64, needed=not header.dataset_id),
+        granularity=checks.text("header.granularity", header.granularity, 16),
+        source=checks.text("header.source", header.source, 200),
+        metadata=_metadata(checks, header),
+        parts=_parts(checks, header, max_bytes),
+        clock=_clock(checks, header),
+        targets=_targets(checks, header),
+        expected=claims(checks, "header.expected", header.expected),
+        idempotency_key=checks.text("header.idempotency_key", header.idempotency_key, 128),
+        header_sha256=_digest(header),
+    )
+    checks.done()
+    return order
+
+
+def part_bytes(request: dataset_service_pb2.ImportDatasetRequest) -> PartBytes:
+    """Of every message after the first."""
+    if request.WhichOneof("step") != "bytes":
+        raise InvalidRequest([Violation("header", "came twice: only bytes follow the first")])
+    piece = request.bytes
+    if len(piece.data) > MAX_PIECE_BYTES:
+        rule = f"and at most {MAX_PIECE_BYTES} are allowed in one message"
+        raise InvalidRequest([Violation("bytes.data", f"has {len(piece.data)} bytes, {rule}")])
+    return PartBytes(piece.part, piece.data)
+
+
+def _digest(header: import_pb2.ImportHeader) -> str:
+    asked = import_pb2.ImportHeader()
+    asked.CopyFrom(header)
+    asked.ClearField("idempotency_key")
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _metadata(checks: Checks, header: import_pb2.ImportHeader) -> dict[str, str]:
+    entries = len(header.metadata)
+    if entries > _METADATA_ENTRIES:
+        rule = f"and at most {_METADATA_ENTRIES} are allowed"
+        checks.refuse("header.metadata", f"has {entries} entries, {rule}")
+        return {}
+    return {
+        checks.text("header.metadata", key, 64, needed=True): checks.text(
+            f"header.metadata[{key}]", value, 1000
+        )
+        for key, value in header.metadata.items()
+    }
+
+
+def _clock(checks: Checks, header: import_pb2.ImportHeader) -> Clock:
+    calendar = header.calendar or _AUTO
+    known = {name.value: name for name in CalendarName}
+    if calendar not in {*known, _AUTO}:
+        names = ", ".join([*known, _AUTO])
+        checks.refuse("header.calendar", f"is {calendar!r}, and the calendars are {names}")
+    return Clock(
+        calendar=known.get(calendar),
+        convention=checks.one_of(
+            "header.timestamp_convention",
+            header.timestamp_convention,
+            CONVENTIONS,
+            TimestampConvention.OPEN,
+        ),
+        gap_policy=checks.one_of("header.gap_policy", header.gap_policy, POLICIES, GapPolicy.MARK),
+    )
+
+
+def _targets(checks: Checks, header: import_pb2.ImportHeader) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            checks.text(f"header.targets[{i}].name", target.name, 127, needed=True),
+            checks.between(f"header.targets[{i}].horizon_bars", target.horizon_bars, 1, 100_000)
+            if target.HasField("horizon_bars")
+            else None,
+        )
+        for i, target in enumerate(header.targets)
+    )
+
+
+def _parts(checks: Checks, header: import_pb2.ImportHeader, max_bytes: int) -> tuple[Part, ...]:
+    parts = [
+        _part(checks, f"header.parts[{i}]", part, max_bytes) for i, part in enumerate(header.parts)
+    ]
+    tables = [part.table for part in parts]
+    if tables.count(Table.OHLCV) != 1 or tables.count(Table.INDICATORS) > 1:
+        found = ", ".join(tables) or "nothing"
+        checks.refuse(
+            "header.parts", f"are {found}: one of ohlcv and at most one of indicators are needed"
+        )
+    return tuple(parts)
+
+
+def _part(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: int) -> Part:
+    table = checks.one_of(f"{field}.table", part.table, _PART_TABLES, None)
+    return Part(
+        table=table or Table.OHLCV,
+        file_name=checks.text(f"{field}.file_name", part.file_name, 255),
+        options=Options(
+            format=checks.one_of(f"{field}.format", part.format, _FORMATS, Format.AUTO),
+            separator=_separator(checks, f"{field}.separator", part.separator),
+            columns=dict(part.rename),
+            timestamp_column=part.timestamp_column or None,
+            unit=checks.one_of(f"{field}.unit", part.unit, _UNITS, None),
+            zone=_zone(checks, f"{field}.zone", part.zone),
+            date_order=checks.one_of(f"{field}.date_order", part.date_order, _DATE_ORDERS, None),
+            time_digits=checks.one_of(
+                f"{field}.time_layout", part.time_layout, _TIME_LAYOUTS, None
+            ),
+            market=part.market or None,
+            max_bytes=max_bytes,
+        ),
+    )
+
+
+def _separator(checks: Checks, field: str, separator: str) -> str | None:
+    if len(separator) > 1:
+        checks.refuse(field, f"is {separator!r}, and one character is allowed")
+    return separator or None
+
+
+def _zone(checks: Checks, field: str, zone: str) -> str | None:
+    if zone and zone not in available_timezones():
+        checks.refuse(field, f"is {zone!r}, which is no IANA time zone such as America/New_York")
+    return zone or None

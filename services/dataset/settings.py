@@ -1,0 +1,20 @@
+"""Settings of the dataset service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from services.shared.settings import ServerSettings
+
+
+class DatasetSettings(ServerSettings):
+    listen: str = "127.0.0.1:7401"
+    postgres_dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/stage1")
+    data_dir: Path = Path(".stage1")
+    """Holds `dataset/series` (bars and indicators) and `dataset/spool` (uploads under way)."""
+    max_upload_bytes: int = Field(default=4 << 30, ge=1)
+    """Of one import, and of each of its files once unpacked."""
+    import_slots: int = Field(default=2, ge=1, le=64)
+    """Imports parsed and loaded at once; each holds its tables in memory, others wait."""
