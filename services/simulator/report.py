@@ -132,8 +132,8 @@ def _fold_warnings(s: Simulated) -> Iterator[str]:
     of = f"of {len(folds)} folds"
     idle = sum(fold.learned_nothing for fold in folds)
     if idle:
-        decided = "gave signals anyway" if s.settings.signals_when_learned_nothing else "gave none"
-        yield f"{idle} {of} learned nothing and {decided}."
+        decided = "signals anyway" if s.settings.signals_when_learned_nothing else "no signals"
+        yield f"{idle} {of} learned nothing and gave {decided}."
     pairs = [fold.chosen(s.settings) for fold in folds if fold.gives_signals(s.settings)]
     for side, values in (("long", [p[0] for p in pairs]), ("short", [p[1] for p in pairs])):
         unset = sum(value is None for value in values)
