@@ -1,4 +1,4 @@
-"""What every series store must do. An implementation's test class inherits this and gives `store`."""
+"""What every series store must do. A test class inherits this and gives `store`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def rows_of(store: SeriesStore, table: str, *args: Any, **kwargs: Any) -> 
     read = [batch async for batch in store.read(table, *args, **kwargs)]
     wire = decode(encode_payloads(store, schema, table, *args, **kwargs), schema)
     sent = [batch async for batch in wire]
-    rows = pa.Table.from_batches(read, schema).to_pylist()
+    rows: list[Any] = pa.Table.from_batches(read, schema).to_pylist()
     assert pa.Table.from_batches(sent, schema).to_pylist() == rows
     return rows
 
