@@ -24,8 +24,9 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "volume": ("volume", "vol", "v", "tickvol", "tick_volume"),
 }
 _TIMES: Final = frozenset(
-    ("timestamp_ms", "timestamp", "datetime", "date_time", "date", "time", "gmt_time")
-    + ("local_time", "open_time", "unix", "unix_time", "unix_timestamp", "epoch", "ts", "ts_ms")
+    ("timestamp_ms", "timestamp", "ts_ms", "ts", "datetime", "date_time", "date", "time")
+) | frozenset(
+    ("gmt_time", "local_time", "open_time", "unix", "unix_time", "unix_timestamp", "epoch")
 )
 _MARKETS: Final = frozenset({"market", "symbol", "ticker", "instrument"})
 UNNAMED: Final = ""

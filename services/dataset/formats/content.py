@@ -16,6 +16,10 @@ _RATIO_FROM: Final = 16 << 20  # small files may repeat themselves as they like
 
 _FOREIGN: Final = (
     (GZIP, "is gzip inside gzip: compress it once"),
+    (b"{", "is JSON: save it as CSV"),
+    (b"[", "is JSON: save it as CSV"),
+    (b"<!", "is a web page, perhaps an error from where it was downloaded"),
+    (b"<html", "is a web page, perhaps an error from where it was downloaded"),
     (b"PK\x03\x04", "is a ZIP archive (or an Excel workbook): unpack it, or save it as CSV"),
     (b"\xd0\xcf\x11\xe0", "is an old Excel workbook: save it as CSV"),
     (b"%PDF", "is a PDF"),

@@ -89,17 +89,18 @@ def time_digits_of(
     """Whether a numeric time column is HHMM or HHMMSS, from its largest value and last digits.
 
     `padded` is the width to which zeros fill the column's texts (0: they do not), `days` the
-    number of different dates. Neither reading may be guessed when both make sense: as HHMMSS, a
-    column up to 2359 lies within 24 minutes of midnight, which is credible on a single day only.
+    number of different dates. Neither reading is guessed when both make sense: as HHMMSS, a
+    column up to 2359 lies within 24 minutes of midnight, which is credible on a single day only;
+    one a little above 2359 may be HHMM with midnight as 2400.
     """
     if given is not None:
         return given
     if padded in (4, 6):
         return TimeDigits.HHMM if padded == 4 else TimeDigits.HHMMSS
     largest, last_two = int(times.max()), int((times % 100).max())
-    hhmm, hhmmss = largest <= 2359 and last_two <= 59, last_two <= 59
-    early = 0 < largest < 10_000
-    if early and ((days == 1 and hhmm and hhmmss) or (days > 1 and not hhmm)):
+    one_morning = days == 1 and 0 < largest <= 2359 and last_two <= 59
+    nights_only = days > 1 and 2359 < largest < 10_000
+    if one_morning or nights_only:
         raise ambiguous(
             f"is missing: the times (up to {largest}) could be HHMM or HHMMSS, give hhmm or hhmmss",
             option="time_digits",

@@ -50,8 +50,7 @@ def read(path: Path, kind: Kind, options: Options) -> Parsed:
 
 
 def _parsed(path: Path, kind: Kind, options: Options) -> Parsed:
-    content, unpacked = content_of(path, options)
-    raw = _one_market(_raw(content, kind, options), options.market)
+    raw = _one_market(_raw(path, kind, options), options.market)
     values, notes = _values(raw, kind, options)
     time = raw.columns.time
     stamp = raw.frame[raw.columns.timestamp]
@@ -64,15 +63,16 @@ def _parsed(path: Path, kind: Kind, options: Options) -> Parsed:
     return Parsed(
         table=_table(ms[rows], values),
         format=raw.format,
-        notes=(*unpacked, *raw.notes, *told, *notes),
+        notes=(*raw.notes, *told, *notes),
         null_counts=null_counts(values),
         trimmed_head=head,
         trimmed_tail=tail,
     )
 
 
-def _raw(content: bytes, kind: Kind, options: Options) -> Raw:
+def _raw(path: Path, kind: Kind, options: Options) -> Raw:
     """Parquet and Arrow are known by their first bytes; everything else must be text."""
+    content, unpacked = content_of(path, options)
     if content.startswith(b"FEA1"):
         raise refused("is Feather version 1: save it as version 2")
     binary = {PARQUET: Format.PARQUET, ARROW_FILE: Format.ARROW, ARROW_STREAM: Format.ARROW}
@@ -80,11 +80,9 @@ def _raw(content: bytes, kind: Kind, options: Options) -> Raw:
     asked = options.format
     if asked is not Format.AUTO and asked is not found and (found or asked in binary.values()):
         raise refused(f"is {asked}, but the file is {found or 'text'}", field="format")
-    if found is Format.PARQUET:
-        return read_parquet(content, kind, options)
-    if found is Format.ARROW:
-        return read_arrow(content, kind, options)
-    return read_text(content, kind, options)
+    readers = {Format.PARQUET: read_parquet, Format.ARROW: read_arrow}
+    raw = readers.get(found or asked, read_text)(content, kind, options)
+    return replace(raw, notes=(*unpacked, *raw.notes))
 
 
 def _one_market(raw: Raw, picked: str | None) -> Raw:

@@ -78,7 +78,7 @@ def _without_blank_lines(data: bytes) -> tuple[bytes, Int64s]:
     codes = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(codes == _NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    kept: Mask = np.add.reduceat(codes > _SPACE, starts, dtype=np.int32) > 0
+    kept: Mask = np.logical_or.reduceat(codes > _SPACE, starts)
     if not kept.any():
         raise refused("is empty")
     numbers: Int64s = np.flatnonzero(kept) + 1
@@ -95,18 +95,21 @@ def _separator_of(data: bytes, options: Options) -> tuple[str, tuple[str, ...]]:
             raise refused(f"is {options.separator!r}, which cannot separate", field="separator")
         return options.separator, ()
     whole_lines = max(data.rfind(b"\n", 0, 1 << 16), data.index(b"\n"))
-    sample = [line.strip() for line in data[:whole_lines].decode().split("\n")[:_SAMPLE]]
+    sample = [line.strip(" ") for line in data[:whole_lines].decode().split("\n")[:_SAMPLE]]
     separator = next((s for s in _SEPARATORS if _splits_evenly(sample, s)), None)
     if separator is None:
-        present = [s for s in _SEPARATORS if s in sample[0]]
-        even = len({len(line.split()) for line in sample}) == 1
-        separator = " " if even or not present else present[0]
+        present = next((s for s in _SEPARATORS if s in sample[0]), " ")
+        spaced = {len(line.split()) for line in sample}
+        separator = " " if len(spaced) == 1 and spaced != {1} else present
     return separator, (f"Fields are separated by {_NAMES[separator]}.",)
 
 
 def _splits_evenly(sample: list[str], separator: str) -> bool:
-    counts = {len(row) for row in _split([s.removesuffix(separator) for s in sample], separator)}
-    return len(counts) == 1 and counts != {1}
+    header = len(next(_split([sample[0].removesuffix(separator)], separator)))
+    return header > 1 and all(
+        len(fields) == header or (not fields[-1] and len(fields) == header + 1)
+        for fields in _split(sample, separator)
+    )
 
 
 def _split(lines: list[str], separator: str) -> Iterator[list[str]]:
@@ -136,9 +139,8 @@ def _even(text: Text) -> Text:
     if _QUOTE in text.data:
         separates &= ~_quoted(codes, text.places)
     ends = np.flatnonzero(codes == _NEWLINE)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    counts = np.add.reduceat(separates, starts, dtype=np.int32) + 1
-    trailing = separates[np.maximum(ends - 1, 0)] & (ends > starts)
+    counts = np.diff(np.flatnonzero(codes[separates | (codes == _NEWLINE)] == _NEWLINE), prepend=-1)
+    trailing = separates[ends - 1]
     header = counts[0] - (1 if trailing[0] and not text.first_fields()[-1] else 0)
     surplus = trailing & (counts == header + 1)
     rule = f"does not have the {header} fields of the first line"
