@@ -24,7 +24,6 @@ from services.trainer.domain import (
 from services.trainer.engine import Examples, Matrix, Model
 from services.trainer.transform import Transform
 
-
 CELLS_PER_THREAD: Final = 100_000
 
 

@@ -159,7 +159,7 @@ class Workers:
         """`threads` are those of one worker; without a device, CUDA is used if it is there."""
         self.slots = slots
         self.threads = threads
-        self._device = device
+        self.device = device
         self._lent = 0
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._all: set[Worker] = set()
@@ -167,16 +167,12 @@ class Workers:
 
     async def start(self) -> Capabilities:
         """Raises Refused when the device is not there."""
-        first, capabilities = await Worker.start(self._device)
+        first, capabilities = await Worker.start(self.device)
         self._add(first)
-        self._device = capabilities.device
+        self.device = capabilities.device
         for _ in range(1, self.slots):
-            self._add((await Worker.start(self._device))[0])
+            self._add((await Worker.start(self.device))[0])
         return capabilities
-
-    @property
-    def busy(self) -> int:
-        return self._lent
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Worker]:
@@ -218,7 +214,7 @@ class Workers:
         pause = 0.5
         while True:
             try:
-                new, _ = await Worker.start(self._device)
+                new, _ = await Worker.start(self.device)
             except Stage1Error as error:
                 log.warning("worker_not_replaced", error=str(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)
