@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -178,7 +179,12 @@ def _separator(checks: Checks, field: str, separator: str) -> str | None:
     return separator or None
 
 
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
+
+
 def _zone(checks: Checks, field: str, zone: str) -> str | None:
-    if zone and zone not in available_timezones():
+    if zone and zone not in _zones():
         checks.refuse(field, f"is {zone!r}, which is no IANA time zone such as America/New_York")
     return zone or None
