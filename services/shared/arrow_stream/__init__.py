@@ -14,7 +14,6 @@ from services.shared.arrow_stream.codec import (
     StoredMessage,
     StreamTooLarge,
     decode,
-    decode_upload,
     encode,
     ipc_messages,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "StreamTooLarge",
     "TooManyStreams",
     "decode",
-    "decode_upload",
     "encode",
     "ipc_messages",
     "read_arrow",

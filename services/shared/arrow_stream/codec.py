@@ -21,7 +21,7 @@ from services.shared.arrow_stream.messages import (
     MessageTooLarge,
 )
 from services.shared.arrow_stream.wire import HEADER_BYTES, MalformedStream, frame, payload
-from services.shared.errors import Exhausted, InvalidRequest, Violation
+from services.shared.errors import Exhausted
 
 CHUNK_BYTES: Final = 1 << 20
 MAX_MESSAGE_BYTES: Final = (4 << 20) - HEADER_BYTES
@@ -153,9 +153,10 @@ class Decoder:
         return None
 
     def _checked_schema(self, schema: pa.Schema) -> pa.Schema:
-        sent = str(schema)  # fails on names that are not UTF-8
+        for field in schema:
+            _check_names(field)
         if self._expected is not None and not schema.equals(self._expected):
-            raise MalformedStream(f"The columns sent are {sent}; expected are {self._expected}.")
+            raise MalformedStream(f"The columns sent are {schema}; expected are {self._expected}.")
         return schema
 
     def _checked_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -166,6 +167,13 @@ class Decoder:
             if not field.nullable and column.null_count:
                 raise MalformedStream(f"Column {field.name!r} has nulls and may have none.")
         return batch
+
+
+def _check_names(field: pa.Field) -> None:
+    """Raises ValueError for names that are not UTF-8; pyarrow notices when they are used."""
+    _ = field.name
+    for position in range(field.type.num_fields):
+        _check_names(field.type.field(position))
 
 
 def _aligned(message: pa.Buffer) -> pa.Buffer:
@@ -185,26 +193,3 @@ async def decode(
         for batch in decoder.feed(payload(raw)):
             yield batch
     decoder.finish()
-
-
-async def decode_upload(
-    pieces: AsyncIterable[bytes],
-    *,
-    field: str,
-    schema: pa.Schema | None = None,
-    max_message_bytes: int,
-    max_bytes: int | None = None,
-) -> AsyncGenerator[pa.RecordBatch]:
-    """The batches of an Arrow stream that a person sends, cut anywhere.
-
-    What is wrong with it is the caller's fault: InvalidRequest at `field`.
-    """
-    decoder = Decoder(schema, max_message_bytes=max_message_bytes, max_bytes=max_bytes)
-    try:
-        async for piece in pieces:
-            for batch in decoder.feed(piece):
-                yield batch
-        decoder.finish()
-    except MalformedStream as error:
-        message = f"is not a valid Arrow stream: {error}".rstrip(".")
-        raise InvalidRequest([Violation(field, message)], reason=error.reason) from error

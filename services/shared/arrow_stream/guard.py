@@ -55,7 +55,7 @@ class DataStreams:
         `chunks` closed and the handler's task cancelled.
         """
         with self._lease() as lease:
-            pace = _Pace(self._stall_seconds)
+            pace = Pace(self._stall_seconds)
             standing = _Standing(lease, chunks, context)
             try:
                 async for chunk in chunks:
@@ -70,7 +70,7 @@ class DataStreams:
 
     async def receive(self, requests: AsyncIterator[Request]) -> AsyncIterator[Request]:
         """What a client uploads. Raises TooManyStreams, and Stalled when it sends too little."""
-        pace = _Pace(self._stall_seconds)
+        pace = Pace(self._stall_seconds)
         with self._lease():
             while True:
                 started = pace.now()
@@ -85,7 +85,7 @@ class DataStreams:
                 yield request
 
     @contextmanager
-    def _alarm(self, pace: _Pace, standing: _Standing) -> Iterator[None]:
+    def _alarm(self, pace: Pace, standing: _Standing) -> Iterator[None]:
         def ring() -> None:
             task = asyncio.create_task(standing.cut(pace.stalled()))
             self._cuts.add(task)
@@ -125,7 +125,7 @@ class _Lease:
             self._streams._give(STREAM_BYTES)
 
 
-class _Pace:
+class Pace:
     """Seconds spent waiting for the other side since it last moved STALL_BYTES."""
 
     def __init__(self, limit: float) -> None:

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import pytest
+from grpc import aio
+from hypothesis import given
+from hypothesis import strategies as st
+from stage1.dataset.v1 import dataset_service_pb2 as pb
+
+from services.shared.arrow_stream import (
+    DataStreams,
+    MalformedStream,
+    TooManyStreams,
+    encode,
+    read_arrow,
+    read_ipc,
+)
+from services.shared.arrow_stream.guard import STALL_BYTES, STREAM_BYTES, Pace
+from services.shared.errors import Exhausted, NotFound, Stalled
+from services.shared.rpc.client import Channel, channel
+from services.shared.rpc.server import serving
+from services.shared.settings import ServerSettings
+
+METHOD = "/stage1.dataset.v1.DatasetService/ReadBars"
+BATCH = pa.record_batch({f"c{i}": np.arange(10_000.0) for i in range(10)})
+REQUEST = pb.ReadBarsRequest(dataset="x")
+
+
+class Source:
+    """Batches, and word of when they were given back."""
+
+    def __init__(self, batches: int) -> None:
+        self._batches = batches
+        self.closed = asyncio.Event()
+
+    async def rows(self) -> AsyncGenerator[pa.RecordBatch]:
+        try:
+            for _ in range(self._batches):
+                yield BATCH
+        finally:
+            self.closed.set()
+
+
+def handling(read_bars: Any) -> grpc.GenericRpcHandler:
+    service, method = METHOD.strip("/").split("/")
+    handler = grpc.unary_stream_rpc_method_handler(
+        read_bars,
+        request_deserializer=pb.ReadBarsRequest.FromString,
+        response_serializer=pb.ReadBarsResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(service, {method: handler})
+
+
+@asynccontextmanager
+async def served(
+    source: Callable[[], AsyncGenerator[pa.RecordBatch]],
+    *,
+    streams: int = 32,
+    stall_seconds: float = 60.0,
+) -> AsyncIterator[Channel]:
+    guard = DataStreams(budget_bytes=streams * STREAM_BYTES, stall_seconds=stall_seconds)
+
+    async def read_bars(request: pb.ReadBarsRequest, context: Any) -> AsyncIterator[bytes]:
+        async for raw in guard.send(context, encode(BATCH.schema, source())):
+            yield raw
+
+    def register(server: aio.Server) -> None:
+        server.add_generic_rpc_handlers([handling(read_bars)])
+
+    async with serving(ServerSettings(drain_seconds=0), register) as server:
+        await server.ready()
+        async with channel(f"127.0.0.1:{server.port}") as opened:
+            yield opened
+
+
+async def test_a_table_crosses_the_wire() -> None:
+    async with served(Source(20).rows) as opened:
+        batches = [b async for b in read_arrow(opened, METHOD, REQUEST, schema=BATCH.schema)]
+    assert pa.Table.from_batches(batches).equals(pa.Table.from_batches([BATCH] * 20))
+
+
+async def test_the_bytes_can_be_handed_on_unread() -> None:
+    async with served(Source(3).rows) as opened:
+        ipc = b"".join([piece async for piece in read_ipc(opened, METHOD, REQUEST)])
+    assert pa.ipc.open_stream(ipc).read_all().num_rows == 30_000
+
+
+async def test_what_the_server_raises_reaches_the_reader() -> None:
+    async def failing() -> AsyncGenerator[pa.RecordBatch]:
+        yield BATCH
+        raise NotFound("There is no bar.", reason="NO_BAR")
+
+    async with served(failing) as opened:
+        with pytest.raises(NotFound, match="There is no bar") as caught:
+            _ = [b async for b in read_arrow(opened, METHOD, REQUEST)]
+    assert caught.value.reason == "NO_BAR"
+
+
+async def test_other_columns_than_expected_are_refused() -> None:
+    async with served(Source(1).rows) as opened:
+        with pytest.raises(MalformedStream, match="expected are x"):
+            _ = [
+                b
+                async for b in read_arrow(
+                    opened, METHOD, REQUEST, schema=pa.schema([("x", pa.float64())])
+                )
+            ]
+
+
+async def test_a_reader_that_leaves_frees_the_servers_side() -> None:
+    source = Source(1_000)
+    async with served(source.rows, streams=1) as opened:
+        async with aclosing(read_arrow(opened, METHOD, REQUEST)) as batches:
+            await anext(batches)
+        await source.closed.wait()
+        async with aclosing(read_arrow(opened, METHOD, REQUEST)) as batches:
+            assert (await anext(batches)).num_rows == BATCH.num_rows
+
+
+async def test_more_streams_than_the_budget_holds_are_refused() -> None:
+    async with served(Source(1_000).rows, streams=2) as opened:
+        readers = [read_arrow(opened, METHOD, REQUEST) for _ in range(3)]
+        for reader in readers[:2]:
+            await anext(reader)
+        with pytest.raises(Exhausted) as caught:
+            await anext(readers[2])
+        assert caught.value.reason == TooManyStreams.reason
+        for reader in readers:
+            await reader.aclose()
+
+
+async def test_a_reader_that_stands_still_is_cut_off_and_told() -> None:
+    source = Source(1_000)
+    async with served(source.rows, streams=1, stall_seconds=0.1) as opened:
+        stalled = read_arrow(opened, METHOD, REQUEST)
+        await anext(stalled)
+        await source.closed.wait()
+        other = read_arrow(opened, METHOD, REQUEST)  # its share of the budget is free again
+        await anext(other)
+        with pytest.raises(Stalled, match="did not move 65536 bytes within"):
+            _ = [batch async for batch in stalled]
+        await other.aclose()
+
+
+async def test_a_source_that_takes_long_is_no_stall() -> None:
+    async def slow() -> AsyncGenerator[pa.RecordBatch]:
+        yield BATCH
+        await asyncio.sleep(0.3)
+        yield BATCH
+
+    async with served(slow, stall_seconds=0.1) as opened:
+        assert len([b async for b in read_arrow(opened, METHOD, REQUEST)]) == 2
+
+
+class Request:
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def ByteSize(self) -> int:
+        return self._size
+
+
+async def uploads(*sizes: int, then_hangs: bool = False) -> AsyncIterator[Request]:
+    for size in sizes:
+        yield Request(size)
+    if then_hangs:
+        await asyncio.Event().wait()
+
+
+async def test_an_upload_is_received_whole() -> None:
+    streams = DataStreams()
+    assert [r.ByteSize() async for r in streams.receive(uploads(1, 2, 3))] == [1, 2, 3]
+
+
+async def test_an_upload_that_stands_still_is_refused_and_its_budget_free() -> None:
+    streams = DataStreams(budget_bytes=STREAM_BYTES, stall_seconds=0.05)
+    with pytest.raises(Stalled, match="did not move"):
+        _ = [r async for r in streams.receive(uploads(1 << 20, 5, then_hangs=True))]
+    assert len([r async for r in streams.receive(uploads(1))]) == 1
+
+
+async def test_uploads_and_reads_share_the_budget() -> None:
+    streams = DataStreams(budget_bytes=STREAM_BYTES)
+    async with aclosing(streams.receive(uploads(1, 2))) as open_upload:  # type: ignore[type-var]
+        await anext(open_upload)
+        with pytest.raises(TooManyStreams):
+            await anext(streams.receive(uploads(1)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2 * STALL_BYTES), st.floats(0, 40)), max_size=30))
+def test_only_waiting_since_the_last_64_kib_counts(moves: list[tuple[int, float]]) -> None:
+    pace = Pace(60.0)
+    waited = moved = 0.0
+    for size, seconds in moves:
+        pace.moved(size, seconds)
+        waited, moved = waited + seconds, moved + size
+        if moved >= STALL_BYTES:
+            waited = moved = 0.0
+        assert pace.left == pytest.approx(max(60.0 - waited, 0.0))
