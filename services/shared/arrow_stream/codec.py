@@ -140,7 +140,7 @@ class Decoder:
             raise MalformedStream("An Arrow stream starts with its schema and has only one.")
         try:
             return self._take(envelope.kind, _aligned(message))
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, LookupError) as error:
             raise MalformedStream("A message of the Arrow stream is broken.") from error
 
     def _take(self, kind: Kind, message: pa.Buffer) -> pa.RecordBatch | None:
