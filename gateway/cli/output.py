@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Protocol
 
 import click
 import orjson
@@ -13,7 +13,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-Format = Literal["table", "json"]
 Row = Mapping[str, Any]
 Column = str | tuple[str, str, Callable[[Any], str]]
 """A field, or (title, field, how to write it)."""
@@ -21,15 +20,35 @@ Column = str | tuple[str, str, Callable[[Any], str]]
 NOTHING: Final = "-"
 _PIPE_WIDTH: Final = 200
 
-option = click.option(
-    "-o",
-    "--output",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="json: one document on standard output, notes on standard error.",
-)
+
+class Show(Protocol):
+    """Shows an answer in the form that was asked for."""
+
+    def __call__(self, value: Any, *draw: Callable[[Any], None]) -> None: ...
+
+
+def option(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives the command a parameter `show`."""
+    add = click.option(
+        "-o",
+        "--output",
+        "show",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        callback=lambda _context, _parameter, form: json_only if form == "json" else drawn,
+        help="json: one document on standard output, notes on standard error.",
+    )
+    return add(command)
+
+
+def json_only(value: Any, *draw: Callable[[Any], None]) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def drawn(value: Any, *draw: Callable[[Any], None]) -> None:
+    for part in draw:
+        part(value)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -50,10 +69,6 @@ def line(text: str = "") -> None:
 def heading(text: str) -> None:
     click.echo()
     click.secho(text, bold=True)
-
-
-def json(value: Any) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
 
 def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:

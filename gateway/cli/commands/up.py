@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import platformdirs
@@ -33,17 +35,17 @@ from gateway.cli.supervisor.stack import Stack
     help="First of five ports: gateway, dataset, runs, trainer, simulator.",
 )
 @output.option
-def up(data_dir: Path, port_base: int, output_format: output.Format) -> None:
+def up(data_dir: Path, port_base: int, show: output.Show) -> None:
     """Run PostgreSQL and all services on this machine, on loopback only.
 
     What dies is started again. Ctrl-C stops everything; nothing outlives this
     command, however it ends. All processes write to one log in the data directory.
     """
-    asyncio.run(_run(data_dir.absolute(), ports.from_base(port_base), output_format))
+    asyncio.run(_run(data_dir.absolute(), ports.from_base(port_base), show))
 
 
-async def _run(folder: Path, chosen: ports.Ports, output_format: output.Format) -> None:
-    running = asyncio.create_task(_keep(folder, chosen, output_format))
+async def _run(folder: Path, chosen: ports.Ports, show: output.Show) -> None:
+    running = asyncio.create_task(_keep(folder, chosen, show))
 
     def end() -> None:
         if not running.cancelling():  # a second Ctrl-C must not interrupt the stopping
@@ -56,21 +58,26 @@ async def _run(folder: Path, chosen: ports.Ports, output_format: output.Format) 
         running.result()
 
 
-async def _keep(folder: Path, chosen: ports.Ports, output_format: output.Format) -> None:
+async def _keep(folder: Path, chosen: ports.Ports, show: output.Show) -> None:
     async with stack.running(folder, chosen, output.note) as started:
-        _show(started, output_format)
+        show(_described(started), _draw)
         await asyncio.Event().wait()
 
 
-def _show(started: Stack, output_format: output.Format) -> None:
-    rows = [
+def _described(started: Stack) -> dict[str, Any]:
+    processes = [
         {"process": name, "pid": child.pid, "address": child.program.address}
         for name, child in started.children.items()
     ]
-    facts = {"url": started.ports.url, "data_dir": str(started.folder.path)}
-    if output_format == "json":
-        output.json({**facts, "log": str(started.folder.log), "processes": rows})
-        return
-    output.table(rows, ["process", "pid", "address"])
-    output.line(f"Stage1 is ready: {started.ports.url}  (API pages: {started.ports.url}/docs)")
-    output.line(f"Data: {started.folder.path}\nLog:  {started.folder.log}\nCtrl-C stops it.")
+    return {
+        "url": started.ports.url,
+        "data_dir": str(started.folder.path),
+        "log": str(started.folder.log),
+        "processes": processes,
+    }
+
+
+def _draw(described: Mapping[str, Any]) -> None:
+    output.table(described["processes"], ["process", "pid", "address"])
+    output.line(f"Stage1 is ready: {described['url']} (its API: {described['url']}/docs)")
+    output.line(f"Data: {described['data_dir']}\nLog:  {described['log']}\nCtrl-C stops it.")

@@ -1,0 +1,97 @@
+"""Datasets on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.cli import output
+from gateway.cli.output import Column, instant, text
+from gateway.cli.tables import Record, rest
+
+_MOST_GAPS: Final = 10
+
+
+def listed(found: Record) -> None:
+    columns: list[Column] = [
+        ("slug", "dataset_slug", text),
+        "symbol",
+        "granularity",
+        "version",
+        ("bars", "ohlcv_row_count", text),
+        ("indicator rows", "indicator_row_count", text),
+        ("from", "ohlcv_first_ts", instant),
+        ("to", "ohlcv_last_ts", instant),
+        ("id", "dataset_id", text),
+    ]
+    output.table(found["datasets"], columns)
+    rest(found)
+
+
+def report(found: Record) -> None:
+    """What an import decided and what a careful person would look at."""
+    for sentence in found["notes"]:
+        output.note(f"note: {sentence}")
+    for sentence in found["warnings"]:
+        output.note(f"warning: {sentence}")
+    for end in ("head", "tail"):
+        if trimmed := found[f"trimmed_{end}_rows"]:
+            output.note(f"note: {trimmed} indicator rows without any value at the {end} left out.")
+
+
+def manifest(found: Record) -> None:
+    output.facts(
+        {
+            "dataset": f"{found['dataset_slug']} version {found['version']}",
+            "id": found["dataset_id"],
+            "symbol": f"{found['symbol']} {found['granularity']}",
+            "source": found["source"],
+            "bars": _extent(found, "ohlcv"),
+            "indicators": _extent(found, "indicator"),
+            "bar interval": _interval(found["bar_interval_ms"]),
+            "lookback, lookahead": f"{found['lookback_rows']}, {found['lookahead_rows']} bars",
+            "calendar": f"{found['calendar']}; times are bar {found['timestamp_convention']}s",
+            "gaps": _gaps(found),
+            "content hash": found["content_hash"],
+        }
+    )
+    output.facts({f"{role}s": _columns(found, role) for role in ("target", "feature", "extra")})
+    if gaps := found["gaps"]:
+        _gap_table(gaps)
+
+
+def _extent(found: Record, table: str) -> str:
+    if not found[f"{table}_rows"]:
+        return "none"
+    first, last = (instant(found[f"{end}_{table}_timestamp_ms"]) for end in ("first", "last"))
+    return f"{found[f'{table}_rows']:,} rows, {first} to {last} UTC"
+
+
+def _interval(ms: int) -> str:
+    minutes, rest_ms = divmod(ms, 60_000)
+    return f"{ms} ms" if rest_ms else f"{minutes:,} min"
+
+
+def _gaps(found: Record) -> str:
+    missing = sum(gap["missing"] for gap in found["gaps"])
+    return f"{missing} missing slots in {len(found['gaps'])} gaps; policy {found['gap_policy']}"
+
+
+def _columns(found: Record, role: str) -> str:
+    names = [
+        c["name"] + (f" ({c['horizon_bars']} bars ahead)" if c["horizon_bars"] else "")
+        for c in found["columns"]
+        if c["role"] == role
+    ]
+    return f"{len(names)}: {', '.join(names)}" if names else "none"
+
+
+def _gap_table(gaps: Sequence[Record]) -> None:
+    columns: list[Column] = [
+        ("gap after", "after_ms", instant),
+        ("before", "before_ms", instant),
+        ("missing slots", "missing", text),
+    ]
+    output.table(gaps[:_MOST_GAPS], columns)
+    if len(gaps) > _MOST_GAPS:
+        output.note(f"{len(gaps) - _MOST_GAPS} more gaps: -o json shows them.")

@@ -1,0 +1,62 @@
+"""A run or simulation watched on a terminal until it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.progress import Progress, TaskID
+
+from gateway.cli import output, progress
+from gateway.cli.api import Api
+from gateway.cli.events import Event, Followed
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.failure import Failure
+
+
+def until_ended(api: Api, path: str) -> Any:
+    """The answer of `path` after its last event. Its state is not judged: `completed` does that."""
+    with progress.bar() as bar:
+        shown = _Shown(bar)
+        for event in Followed(api, f"{path}/events"):
+            shown.take(event)
+    return api.get(path)
+
+
+def completed(what: str, found: Any) -> None:
+    """Raises Failure unless it is COMPLETED."""
+    if found["status"] == "COMPLETED":
+        return
+    why = f": {found['error']}" if found["error"] else "."
+    raise Failure(f"The {what} is {found['status']}{why}", ExitCode.NOT_COMPLETED)
+
+
+class _Shown:
+    """Folds as a bar with the fold under way; where there is no terminal, a line each."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID = bar.add_task("queued", total=None)
+
+    def take(self, event: Event) -> None:
+        draw = getattr(self, f"_{event.kind}", None)
+        if draw is not None:
+            draw(event.data)
+
+    def _state_changed(self, data: dict[str, Any]) -> None:
+        self._bar.update(self._task, description=data["status"].lower())
+
+    def _progress(self, data: dict[str, Any]) -> None:
+        self._bar.update(
+            self._task,
+            description=f"fold {data['fold_number']}, round {data['round']}/{data['rounds']}, "
+            f"validation {output.number(data['validation_score'])}",
+        )
+
+    def _fold_completed(self, data: dict[str, Any]) -> None:
+        done, count = data["folds_completed"], data["fold_count"]
+        self._bar.update(self._task, completed=done, total=count)
+        if self._bar.disable:
+            output.note(f"fold {data['fold_number']} is done ({done}/{count})")
+
+    def _log(self, data: dict[str, Any]) -> None:
+        output.note(data["text"])
