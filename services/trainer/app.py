@@ -43,10 +43,13 @@ class Rows(Protocol):
 
 
 class Trainer:
-    def __init__(self, *, workers: Workers, capabilities: Capabilities, rows: Rows) -> None:
+    def __init__(self, *, workers: Workers, rows: Rows) -> None:
         self._workers = workers
         self._rows = rows
-        self.capabilities = capabilities
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._workers.capabilities
 
     @property
     def slots(self) -> int:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
@@ -92,11 +93,8 @@ def capabilities(wanted: Device | None) -> Capabilities:
             "CUDA was asked for, but this XGBoost has no CUDA or no GPU answers.",
             reason="DEVICE_UNAVAILABLE",
         )
-    versions = {
-        "python": platform.python_version(),
-        "xgboost": xgb.__version__,
-        "numpy": np.__version__,
-    }
+    versions = {name: version(name) for name in ("stage1", "numpy", "scipy")}
+    versions |= {"python": platform.python_version(), "xgboost": xgb.__version__}
     return Capabilities(Device.CUDA if has_cuda else Device.CPU, versions)
 
 

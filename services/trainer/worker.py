@@ -159,20 +159,26 @@ class Workers:
         """`threads` are those of one worker; without a device, CUDA is used if it is there."""
         self.slots = slots
         self.threads = threads
-        self.device = device
+        self._device = device
+        self._capabilities: Capabilities | None = None
         self._lent = 0
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._all: set[Worker] = set()
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> Capabilities:
+    async def start(self) -> None:
         """Raises Refused when the device is not there."""
-        first, capabilities = await Worker.start(self.device)
-        self._add(first)
-        self.device = capabilities.device
-        for _ in range(1, self.slots):
-            self._add((await Worker.start(self.device))[0])
-        return capabilities
+        for _ in range(self.slots):
+            worker, self._capabilities = await Worker.start(self._device)
+            self._device = self._capabilities.device
+            self._all.add(worker)
+            self._free.put_nowait(worker)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._capabilities is None:
+            raise Unavailable("The trainer is starting; try again shortly.")
+        return self._capabilities
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Worker]:
@@ -199,10 +205,6 @@ class Workers:
             task.cancel()
         await asyncio.gather(*(worker.stop() for worker in self._all))
 
-    def _add(self, worker: Worker) -> None:
-        self._all.add(worker)
-        self._free.put_nowait(worker)
-
     async def _take_back(self, worker: Worker) -> None:
         if not await worker.settle():
             worker = await self._replaced(worker)
@@ -214,7 +216,7 @@ class Workers:
         pause = 0.5
         while True:
             try:
-                new, _ = await Worker.start(self.device)
+                new, _ = await Worker.start(self._device)
             except Stage1Error as error:
                 log.warning("worker_not_replaced", error=str(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)

@@ -24,8 +24,8 @@ from services.trainer.app import Trainer
 from services.trainer.clients import DatasetRows
 from services.trainer.domain import Device, Learner
 from services.trainer.servicer import TrainerServicer
+from services.trainer.worker import Workers
 from tests.fix_rpc import served
-from tests.integration.trainer.conftest import Started
 from tests.integration.trainer.dataset import OneTable
 from tests.unit.trainer.examples import table, trained
 from tests.unit.trainer.requests import request
@@ -52,7 +52,7 @@ class Running:
 
 
 @pytest.fixture
-async def running(started: Started) -> AsyncIterator[Running]:
+async def running(workers: Workers) -> AsyncIterator[Running]:
     data = table(900)
     data.target[510] = np.nan
     dataset = OneTable.of(data)
@@ -60,9 +60,7 @@ async def running(started: Started) -> AsyncIterator[Running]:
         rows = await stack.enter_async_context(
             served(lambda server: add_DatasetServiceServicer_to_server(dataset, server))
         )
-        trainer = Trainer(
-            workers=started.workers, capabilities=started.capabilities, rows=DatasetRows(rows)
-        )
+        trainer = Trainer(workers=workers, rows=DatasetRows(rows))
         servicer = TrainerServicer(trainer, memory_bytes=1 << 30, heartbeat_seconds=0.05)
         channel = await stack.enter_async_context(
             served(lambda server: add_TrainerServiceServicer_to_server(servicer, server))
@@ -160,8 +158,8 @@ async def test_a_malformed_request_names_its_fields(running: Running) -> None:
     assert [v.field for v in error.violations] == ["run_id"]
 
 
-async def test_cuda_is_refused_by_a_trainer_without(running: Running, started: Started) -> None:
-    if started.capabilities.device is Device.CUDA:
+async def test_cuda_is_refused_by_a_trainer_without(running: Running, workers: Workers) -> None:
+    if workers.capabilities.device is Device.CUDA:
         pytest.skip("A GPU answers here.")
     asked = request()
     asked.device = "cuda"

@@ -140,9 +140,7 @@ async def test_a_fold_that_cannot_be_trained_leaves_the_worker_usable(workers: W
 
 
 async def test_a_device_that_is_not_there_is_refused_at_start(workers: Workers) -> None:
-    async with workers.lent():
-        pass
-    if workers.device is Device.CUDA:
+    if workers.capabilities.device is Device.CUDA:
         pytest.skip("A GPU answers here.")
     with pytest.raises(Refused, match="CUDA"):
         await Worker.start(Device.CUDA)
