@@ -1,0 +1,53 @@
+"""The gateway's process: `python -m gateway.http`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from gateway.http.app import create_app
+from gateway.http.settings import GatewaySettings
+from services.shared import logging
+from services.shared.errors import Unavailable
+
+log = structlog.get_logger()
+
+
+async def main(settings: GatewaySettings) -> None:
+    """Until SIGTERM or SIGINT. Raises Unavailable when the port is taken."""
+    logging.configure(process="gateway", format=settings.log_format, level=settings.log_level)
+    listener = listening(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=settings.drain_seconds,
+        )
+    )
+    log.info("gateway_listening", url="http://{}:{}".format(*listener.getsockname()[:2]))
+    await server.serve(sockets=[listener])
+
+
+def listening(settings: GatewaySettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot listen on {settings.listen}: the port is taken or the address is not ours.",
+            reason="ADDRESS_TAKEN",
+        ) from error
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(GatewaySettings()))
+    except Unavailable as error:
+        sys.exit(str(error))

@@ -1,0 +1,122 @@
+"""Every refusal in one envelope: a sentence for people, a reason for programs, a request id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from gateway.http import answers
+from services.shared import errors
+from services.shared.errors import InvalidRequest, Stage1Error, Violation
+
+
+class Forbidden(Stage1Error):
+    reason = "FORBIDDEN"
+
+
+class TooLarge(Stage1Error):
+    reason = "BODY_TOO_LARGE"
+
+
+class UnsupportedMedia(Stage1Error):
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
+_STATUS: Final[Mapping[type[Stage1Error], HTTPStatus]] = {
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.AlreadyExists: HTTPStatus.CONFLICT,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.Exhausted: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Cancelled: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Stalled: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.DataLoss: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+_RETRY_LATER: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+# What the framework refuses before a handler is reached.
+_REASONS: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("BAD_REQUEST", "The request cannot be read."),
+    404: ("NO_SUCH_PATH", "There is nothing at this path; /docs lists what there is."),
+    405: ("METHOD_NOT_ALLOWED", "This path does not take that method; /docs lists those it takes."),
+}
+
+
+def status_of(error: Stage1Error) -> HTTPStatus:
+    found = (status for kind, status in _STATUS.items() if isinstance(error, kind))
+    return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def answer(error: Stage1Error) -> Response:
+    status = status_of(error)
+    violations = error.violations if isinstance(error, InvalidRequest) else ()
+    headers = {"retry-after": "1"} if status in _RETRY_LATER else None
+    return _envelope(status, str(error), error.reason, violations, headers)
+
+
+def _envelope(
+    status: int,
+    sentence: str,
+    reason: str,
+    violations: Sequence[Violation] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    details = {
+        "reason": reason,
+        "fields": [{"field": v.field, "message": v.message} for v in violations],
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+    }
+    body = {"error": sentence, "details": details}
+    return answers.as_json(body, status=status, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Stage1Error, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _by_framework)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Stage1Error)
+    return answer(error)
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return answer(InvalidRequest([_violation(problem) for problem in error.errors()]))
+
+
+def _violation(problem: Mapping[str, Any]) -> Violation:
+    """`("body", "walk_config", "train_size")` is walk_config.train_size to the caller."""
+    where = [str(step) for step in problem["loc"][1:]]
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "json_invalid":
+        return Violation("body", f"is not JSON: {problem['ctx']['error']} at {where[0]}")
+    if problem["type"] == "extra_forbidden":
+        message = "is not known here"
+    return Violation(".".join(where) or str(problem["loc"][0]), _as_predicate(message))
+
+
+def _as_predicate(message: str) -> str:
+    """pydantic's "Input should be …" reads on after a field's name as "should be …"."""
+    return {"Field required": "is missing"}.get(message, message.removeprefix("Input "))
+
+
+async def _by_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason, sentence = _REASONS.get(
+        error.status_code, (HTTPStatus(error.status_code).name, str(error.detail))
+    )
+    return _envelope(error.status_code, sentence, reason, headers=error.headers)

@@ -1,0 +1,219 @@
+"""What every request passes through, in the order of `install`.
+
+Plain ASGI: nothing here holds a body, so streams stay streams.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from fastapi import FastAPI, HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.http import errors
+from gateway.http.errors import Forbidden
+from services.shared.errors import Stage1Error
+from services.shared.rpc.guards import new_request_id
+
+JSON_BODY_BYTES: Final = 1 << 20
+_SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+_HTTP_PORT: Final = 80
+_HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+
+log = structlog.get_logger()
+
+
+def install(app: FastAPI, *, max_upload_bytes: int) -> None:
+    """Starlette runs what was added last first."""
+    app.add_middleware(Conditional)
+    app.add_middleware(BodyLimit, max_upload_bytes=max_upload_bytes)
+    app.add_middleware(SameOrigin)
+    app.add_middleware(Crashes)
+    app.add_middleware(RequestLog)
+
+
+class RequestLog:
+    """An id for the request, in every log line, answer and call made for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if re.fullmatch(r"[\w.-]{1,128}", given) else new_request_id()
+        started, status = time.monotonic(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("content-security-policy", _API_POLICY)
+                headers.setdefault("cache-control", "no-cache")
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, send_with_headers)
+            log.info(
+                "http_request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round((time.monotonic() - started) * 1000, 1),
+            )
+
+
+class Crashes:
+    """A bug is logged here and opaque outside; an answer under way is cut off, never faked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Stage1Error as error:
+            await errors.answer(error)(scope, receive, send)
+        except Exception:
+            if started:  # the server closes the connection of an unfinished answer
+                log.exception("answer_cut_off")
+                return
+            log.exception("request_crashed")
+            failed = Stage1Error("The gateway failed; its log has the request id.")
+            await errors.answer(failed)(scope, receive, send)
+
+
+class SameOrigin:
+    """A web page elsewhere must not reach a server on loopback.
+
+    Host defeats names that an attacker lets point to 127.0.0.1; Origin defeats forms.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            _check_host(scope)
+        await self._app(scope, receive, send)
+
+
+def _check_host(scope: Scope) -> None:
+    port = (scope.get("server") or ("", _HTTP_PORT))[1]
+    allowed = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
+    if port == _HTTP_PORT:
+        allowed |= {"localhost", "127.0.0.1", "[::1]"}
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    if host.lower() not in allowed:
+        raise Forbidden(
+            f"The Host header is {host!r}; this server answers to localhost:{port} only.",
+            reason="HOST_REFUSED",
+        )
+    if scope["method"] in _SAFE:
+        return
+    origin = headers.get("origin")
+    cross_site = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+    if cross_site or (
+        origin is not None and origin.lower() not in {f"http://{a}" for a in allowed}
+    ):
+        raise Forbidden(
+            f"The request comes from the web page {origin or 'of another site'!r}; "
+            "only this server's own pages may change anything.",
+            reason="ORIGIN_REFUSED",
+        )
+
+
+class BodyLimit:
+    """Counts what arrives; nothing is kept here."""
+
+    def __init__(self, app: ASGIApp, *, max_upload_bytes: int) -> None:
+        self._app = app
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        is_upload = headers.get("content-type", "").startswith("multipart/form-data")
+        limit = self._max_upload_bytes if is_upload else JSON_BODY_BYTES
+        announced = headers.get("content-length", "")
+        received = int(announced) if announced.isdecimal() and int(announced) > limit else 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive() if received <= limit else {"type": "http.request"}
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(  # the one kind that FastAPI lets through while it reads a body
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"The body is over the limit of {limit} bytes.",
+                )
+            return message
+
+        await self._app(scope, counting, send)
+
+
+class Conditional:
+    """ETags for JSON answers that come in one piece; 304 for those the caller has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        known = Headers(scope=scope).get("if-none-match", "")
+        start: Message | None = None
+
+        async def tagging(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.OK:
+                start = message
+                return
+            if start is not None:
+                begun, start = start, None
+                if not message.get("more_body") and _tag(begun, message["body"]) in known:
+                    begun, message = _unchanged(begun), {**message, "body": b""}
+                await send(begun)
+            await send(message)
+
+        await self._app(scope, receive, tagging)
+
+
+def _tag(start: Message, body: bytes) -> str:
+    headers = MutableHeaders(scope=start)
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers.setdefault("etag", tag)
+    return headers["etag"]
+
+
+def _unchanged(start: Message) -> Message:
+    headers = MutableHeaders(scope=start)
+    del headers["content-length"], headers["content-type"]
+    return {**start, "status": HTTPStatus.NOT_MODIFIED}

@@ -1,0 +1,63 @@
+"""The services behind the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from grpc.aio import AioRpcError
+from grpc_status import rpc_status
+from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceStub
+from stage1.runs.v1.run_service_pb2_grpc import RunServiceStub
+from stage1.runs.v1.simulation_service_pb2_grpc import SimulationServiceStub
+from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceStub
+
+from gateway.http.settings import GatewaySettings
+from gateway.http.shapes import words
+from services.shared.errors import InvalidRequest, Stage1Error, Unavailable, Violation
+from services.shared.rpc import client, status
+from services.shared.rpc.client import Channel
+
+if TYPE_CHECKING:
+    from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
+    from stage1.runs.v1.run_service_pb2_grpc import RunServiceAsyncStub
+    from stage1.runs.v1.simulation_service_pb2_grpc import SimulationServiceAsyncStub
+    from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceAsyncStub
+
+
+class Peers:
+    def __init__(self, *, dataset: Channel, runs: Channel) -> None:
+        self.channels = {"dataset": dataset, "runs": runs}
+        self.datasets: DatasetServiceAsyncStub = DatasetServiceStub(dataset)
+        self.runs: RunServiceAsyncStub = RunServiceStub(runs)
+        self.simulations: SimulationServiceAsyncStub = SimulationServiceStub(runs)
+        self.workers: WorkerServiceAsyncStub = WorkerServiceStub(runs)
+
+
+@asynccontextmanager
+async def connected(settings: GatewaySettings) -> AsyncIterator[Peers]:
+    async with (
+        client.channel(settings.dataset_address, token=settings.token) as dataset,
+        client.channel(settings.runs_address, token=settings.token) as runs,
+    ):
+        yield Peers(dataset=dataset, runs=runs)
+
+
+@contextmanager
+def asking(service: str) -> Iterator[None]:
+    """Calls in the block raise what the service raised; the transport's own words stay inside."""
+    try:
+        yield
+    except AioRpcError as call:
+        error = status.from_call(call)
+        if isinstance(error, Unavailable) and rpc_status.from_call(call) is None:
+            raise Unavailable(f"The {service} service cannot be reached.") from call
+        raise _in_callers_words(error) from call
+
+
+def _in_callers_words(error: Stage1Error) -> Stage1Error:
+    if not isinstance(error, InvalidRequest):
+        return error
+    renamed = [Violation(words.field(v.field), v.message) for v in error.violations]
+    return InvalidRequest(renamed, reason=error.reason)

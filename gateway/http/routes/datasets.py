@@ -1,0 +1,121 @@
+"""Datasets: the catalogue, and what is put into it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Response
+from stage1.dataset.v1 import dataset_service_pb2 as pb
+from stage1.runs.v1 import run_service_pb2
+
+from gateway.http import upload
+from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, SettingsDep
+from gateway.http.lists import collect
+from gateway.http.media import OneMediaType
+from gateway.http.peers import asking
+from gateway.http.schemas import datasets as schemas
+from gateway.http.schemas.common import Page
+from gateway.http.schemas.runs import RunList
+from gateway.http.shapes import datasets as shapes
+from gateway.http.shapes import runs as run_shapes
+
+router = APIRouter(prefix="/api/datasets", tags=["datasets"], route_class=OneMediaType)
+
+
+@router.get("")
+async def list_datasets(
+    peers: PeersDep, query: Annotated[schemas.DatasetQuery, Query()]
+) -> schemas.DatasetList:
+    async def page(size: int, token: str, skip: int) -> pb.ListDatasetsResponse:
+        return await peers.datasets.ListDatasets(
+            pb.ListDatasetsRequest(
+                symbol=query.symbol,
+                granularity=query.granularity,
+                text=query.text,
+                page_size=size,
+                page_token=token,
+                skip=skip,
+            )
+        )
+
+    with asking("dataset"):
+        found, token = await collect(
+            page,
+            lambda answer: list(answer.datasets),
+            limit=query.limit,
+            page_token=query.page_token,
+            offset=query.offset,
+        )
+    datasets = [shapes.dataset(d) for d in found]
+    return schemas.DatasetList(datasets=datasets, count=len(datasets), next_page_token=token)
+
+
+@router.post("", status_code=201)
+async def import_dataset(
+    peers: PeersDep,
+    settings: SettingsDep,
+    response: Response,
+    form: Annotated[schemas.ImportForm, Form(media_type="multipart/form-data")],
+    key: IdempotencyKey = "",
+) -> schemas.Imported:
+    """Publishes a new dataset, or with `dataset_id` a new version of one."""
+    header = await upload.header(form, key)
+    with asking("dataset"):
+        messages = upload.messages(header, form, settings.max_upload_bytes)
+        imported = shapes.imported(await peers.datasets.ImportDataset(messages))
+    response.headers["location"] = f"/api/datasets/{imported.dataset_id}"
+    return imported
+
+
+@router.get("/{dataset}")
+async def get_dataset(peers: PeersDep, dataset: DatasetName) -> schemas.DatasetDetail:
+    with asking("dataset"):
+        answer = await peers.datasets.GetDataset(pb.GetDatasetRequest(dataset=dataset))
+    return shapes.detail(answer)
+
+
+@router.delete("/{dataset}", status_code=204)
+async def delete_dataset(
+    peers: PeersDep, dataset: DatasetName, query: Annotated[schemas.DeleteQuery, Query()]
+) -> None:
+    with asking("dataset"):
+        await peers.datasets.DeleteDataset(
+            pb.DeleteDatasetRequest(dataset=dataset, force=query.force)
+        )
+
+
+@router.get("/{dataset}/manifest")
+async def get_manifest(
+    peers: PeersDep, dataset: DatasetName, query: Annotated[schemas.VersionQuery, Query()]
+) -> schemas.Manifest:
+    with asking("dataset"):
+        answer = await peers.datasets.GetManifest(
+            pb.GetManifestRequest(dataset=dataset, version=query.version)
+        )
+    return shapes.manifest(answer.manifest)
+
+
+@router.get("/{dataset}/runs")
+async def runs_of_dataset(
+    peers: PeersDep, dataset: DatasetName, query: Annotated[Page, Query()]
+) -> RunList:
+    with asking("dataset"):
+        known = await peers.datasets.GetDataset(pb.GetDatasetRequest(dataset=dataset))
+
+    async def page(size: int, token: str, skip: int) -> run_service_pb2.ListRunsResponse:
+        return await peers.runs.ListRuns(
+            run_service_pb2.ListRunsRequest(
+                dataset_id=known.dataset.dataset_id, page_size=size, page_token=token, skip=skip
+            )
+        )
+
+    with asking("runs"):
+        found, token = await collect(
+            page,
+            lambda answer: list(answer.runs),
+            limit=query.limit,
+            page_token=query.page_token,
+            offset=query.offset,
+        )
+    runs = [run_shapes.run(r) for r in found]
+    return RunList(runs=runs, count=len(runs), next_page_token=token)

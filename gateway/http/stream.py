@@ -1,0 +1,166 @@
+"""Arrow streams of the services as answers: handed through, or encoded batch by batch.
+
+Nothing here grows with the answer. A refusal that comes before the first piece has a
+status of its own; later ones cut the answer off, so that nobody takes a part for the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, Literal, TypeVar
+
+import orjson
+import polars as pl
+from fastapi import Request
+from google.protobuf.message import Message
+from starlette.responses import Response, StreamingResponse
+
+from services.shared.arrow_stream import Decoder, read_ipc
+from services.shared.rpc.client import Channel
+
+Format = Literal["json", "csv", "arrow"]
+MEDIA_TYPES: Final[dict[Format, str]] = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+Piece = TypeVar("Piece")
+Reshape = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def chosen(asked: Format | None, request: Request, offered: Sequence[Format]) -> Format:
+    """The format asked for by name, else by Accept, else the first one offered."""
+    if asked is not None:
+        return asked
+    accepted = request.headers.get("accept", "")
+    return next((f for f in offered if MEDIA_TYPES[f] in accepted), offered[0])
+
+
+def tag(*parts: object) -> str:
+    """An ETag for an answer that is decided by these, none of which ever changes."""
+    return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
+
+
+def is_known(request: Request, etag: str) -> bool:
+    return etag in request.headers.get("if-none-match", "")
+
+
+async def arrow(
+    channel: Channel, method: str, asked: Message, *, headers: dict[str, str] | None = None
+) -> Response:
+    """The IPC bytes of the service, untouched."""
+    pieces = await begun(read_ipc(channel, method, asked))
+    return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES["arrow"])
+
+
+async def json_objects(
+    channel: Channel,
+    method: str,
+    asked: Message,
+    *,
+    before: Mapping[str, object],
+    rows: str,
+    reshape: Reshape = lambda frame: frame,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """`{…before, rows: [{column: value}], "count": n}`"""
+    head = orjson.dumps(dict(before))[:-1] + (b"," if before else b"") + orjson.dumps(rows) + b":["
+    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    body = _json(frames, reshape, lambda _: head, _objects)
+    return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES["json"])
+
+
+async def json_table(
+    channel: Channel, method: str, asked: Message, *, reshape: Reshape
+) -> Response:
+    """`{"columns": […], "dataset": [[…]], "count": n}`, of numbers only."""
+    frames = await begun(_frames(read_ipc(channel, method, asked)))
+
+    def head(frame: pl.DataFrame) -> bytes:
+        return b'{"columns":' + orjson.dumps(frame.columns) + b',"dataset":['
+
+    return StreamingResponse(_json(frames, reshape, head, _arrays), media_type=MEDIA_TYPES["json"])
+
+
+async def csv(
+    channel: Channel,
+    method: str,
+    asked: Message,
+    *,
+    file_name: str,
+    reshape: Reshape = lambda frame: frame,
+) -> Response:
+    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    headers = {"content-disposition": f'inline; filename="{file_name}"'}
+    return StreamingResponse(_csv(frames, reshape), headers=headers, media_type=MEDIA_TYPES["csv"])
+
+
+async def begun(pieces: AsyncGenerator[Piece]) -> AsyncIterator[Piece]:
+    """The same pieces, once the first is there: what refuses it is raised here."""
+    first = await anext(pieces)
+
+    async def all_of_them() -> AsyncIterator[Piece]:
+        async with aclosing(pieces):
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    return all_of_them()
+
+
+async def _frames(ipc: AsyncGenerator[memoryview]) -> AsyncGenerator[pl.DataFrame]:
+    """First an empty one, which says the columns; then the rows, validated."""
+    decoder = Decoder()
+    async with aclosing(ipc):
+        async for piece in ipc:
+            is_first = decoder.schema is None
+            batches = decoder.feed(piece)
+            if is_first and decoder.schema is not None:
+                yield pl.DataFrame(decoder.schema.empty_table())
+            for batch in batches:
+                yield pl.DataFrame(batch).fill_nan(None)
+    decoder.finish()
+
+
+async def _json(
+    frames: AsyncIterator[pl.DataFrame],
+    reshape: Reshape,
+    head: Callable[[pl.DataFrame], bytes],
+    encode: Callable[[pl.DataFrame], bytes],
+) -> AsyncIterator[bytes]:
+    yield head(reshape(await anext(frames)))
+    count = 0
+    async for frame in frames:
+        comma = b"," if count else b""
+        count += frame.height
+        yield comma + await asyncio.to_thread(_encoded, frame, reshape, encode)
+    yield b'],"count":%d}' % count
+
+
+async def _csv(frames: AsyncIterator[pl.DataFrame], reshape: Reshape) -> AsyncIterator[bytes]:
+    """The first frame has no rows and gives the header."""
+    yield _encoded(await anext(frames), reshape, lambda frame: frame.write_csv().encode())
+    async for frame in frames:
+        yield await asyncio.to_thread(_encoded, frame, reshape, _csv_rows)
+
+
+def _encoded(
+    frame: pl.DataFrame, reshape: Reshape, encode: Callable[[pl.DataFrame], bytes]
+) -> bytes:
+    return encode(reshape(frame))
+
+
+def _csv_rows(frame: pl.DataFrame) -> bytes:
+    return frame.write_csv(include_header=False).encode()
+
+
+def _objects(frame: pl.DataFrame) -> bytes:
+    return frame.write_ndjson().rstrip("\n").replace("\n", ",").encode()
+
+
+def _arrays(frame: pl.DataFrame) -> bytes:
+    rows = frame.write_csv(include_header=False, null_value="null", line_terminator="],[")
+    return f"[{rows[:-2]}".encode()
