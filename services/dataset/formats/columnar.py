@@ -78,7 +78,7 @@ def _raw(table: pa.Table, format_: Format, why: str, kind: Kind, options: Option
         raise refused("has columns, but no rows")
     moments = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
     columns = columns_of(names, kind, options, moments=moments)
-    frame = pl.DataFrame([_series(name, table[name], columns, options) for name in names])
+    frame = pl.DataFrame({n: _series(n, table[n], columns, options) for n in names})
     places = Places("row", np.arange(1, table.num_rows + 1, dtype=np.int64))
     return Raw(
         frame=frame, places=places, columns=columns, format=format_, notes=(why, *columns.notes)
@@ -86,21 +86,25 @@ def _raw(table: pa.Table, format_: Format, why: str, kind: Kind, options: Option
 
 
 def _series(name: str, column: pa.ChunkedArray, columns: Columns, options: Options) -> pl.Series:
-    if _is_text(column.type):
-        return _named(name, _text(column, options))
-    is_moment = pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)
-    if name in columns.texts:
-        if is_moment or pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            return _named(name, column)
-    elif _is_number(column.type):
-        return _named(name, _float64(name, column))
+    types = pa.types
+    is_moment = types.is_timestamp(column.type) or types.is_date(column.type)
+    is_plain = types.is_integer(column.type) or types.is_floating(column.type)
+    try:
+        if _is_text(column.type):
+            return _text(column, options).alias(name)
+        if name in columns.texts and (is_moment or is_plain):
+            return _polars(column).alias(name)
+        if name not in columns.texts and _is_number(column.type):
+            return _polars(_float64(name, column)).alias(name)
+    except (pa.ArrowException, pl.exceptions.PolarsError):
+        pass  # a type beyond what both libraries know: as foreign as a list
     raise refused(f"has the type {column.type} in column {name!r}, which is no number and no text")
 
 
-def _named(name: str, column: pa.ChunkedArray) -> pl.Series:
+def _polars(column: pa.ChunkedArray) -> pl.Series:
     series = pl.from_arrow(column)
     assert isinstance(series, pl.Series)
-    return series.alias(name)
+    return series
 
 
 def _is_text(type_: Any) -> bool:
@@ -125,12 +129,13 @@ def _float64(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise refused(f"has integers in column {name!r} that float64 cannot hold exactly") from None
 
 
-def _text(column: pa.ChunkedArray, options: Options) -> pa.ChunkedArray:
+def _text(column: pa.ChunkedArray, options: Options) -> pl.Series:
     """Plain strings, after a look at how long they become: one text may stand for many."""
     if pa.types.is_dictionary(column.type):
         chunks = column.chunks
         lengths = (pc.take(pc.binary_length(c.dictionary), c.indices) for c in chunks)
         _must_fit(sum(pc.sum(length).as_py() or 0 for length in lengths), options)
-    else:
-        _must_fit(pc.sum(pc.binary_length(column)).as_py() or 0, options)
-    return column.cast(pa.large_string())
+        column = column.cast(pa.large_string())
+    series = _polars(column)
+    _must_fit(int(series.str.len_bytes().sum()), options)
+    return series

@@ -15,9 +15,7 @@ from services.dataset.formats.raw import Raw
 from services.dataset.formats.refusal import named, refused
 from services.dataset.formats.text import Text, text_of
 
-_VALUE: Final = re.compile(
-    r"|[+-]?[0-9][0-9.,:/ T+-]*Z?|[+-]?\.[0-9]+|[+-]?(nan|inf)", re.IGNORECASE
-)
+_VALUE: Final = re.compile(r"[+-]?[0-9][0-9.,:/ T+-]*(e[+-]?[0-9]+|Z)?", re.IGNORECASE)
 _COMPACT_DATE: Final = re.compile(r"\d{8}")
 _TSSB: Final[Mapping[int, tuple[str, ...]]] = {6: ("Date", *BARS), 7: ("Date", "Time", *BARS)}
 _TSSB_LONGEST: Final = 15
@@ -27,7 +25,7 @@ _SAMPLE_ROWS: Final = 1000
 def read_text(content: bytes, kind: Kind, options: Options) -> Raw:
     text = text_of(content, options)
     first = text.first_fields()
-    if all(_VALUE.fullmatch(field) for field in first):
+    if _VALUE.fullmatch(next(filter(None, first), "")):  # no name begins like a date or number
         return _without_header(text, first, kind, options)
     if options.format is Format.TSSB_MARKET:
         raise refused(f"is no TSSB market history, which has no header: it begins {named(first)}")

@@ -38,9 +38,13 @@ def instants_of(
     absent = stamp.is_null() if time is None else stamp.is_null() | time.is_null()
     refuse_rows(places, [("has no time", absent.to_numpy())])
     ms, notes = _read(stamp, time, places, options)
+    _check_years(ms, places)
+    return ms, notes
+
+
+def _check_years(ms: Int64s, places: Places) -> None:
     outside = (ms < FIRST_MS) | (ms >= END_MS)
     refuse_rows(places, [("has a time outside the years 1800 to 2200", outside)])
-    return ms, notes
 
 
 def _read(stamp: pl.Series, time: pl.Series | None, places: Places, options: Options) -> Instants:
@@ -74,6 +78,7 @@ def _temporal(stamp: pl.Series, places: Places, options: Options) -> Instants:
         raise refused(f"has the type {stamp.dtype} in its time column {stamp.name!r}")
     unit = Unit(stamp.dtype.time_unit)
     ms = to_ms(stamp.to_physical().to_numpy(), unit, places)
+    _check_years(ms, places)
     if stamp.dtype.time_zone is None:
         return _utc(ms, None, (), stamp.name, places, options)
     local = stamp.dt.replace_time_zone(None).dt.cast_time_unit("ms").to_physical().to_numpy()
@@ -148,10 +153,8 @@ def _numeric(stamp: pl.Series, places: Places, options: Options) -> Instants:
 
 def _integers(stamp: pl.Series, places: Places) -> tuple[Int64s, int]:
     """The numbers times a scale: 1, or 1000 when they have fractions (as seconds may)."""
-    if stamp.dtype.is_integer():
-        return stamp.cast(pl.Int64).to_numpy(), 1
     integers = stamp.cast(pl.Int64, strict=False)
-    if stamp.dtype == pl.String and not integers.has_nulls():
+    if not stamp.dtype.is_float() and not integers.has_nulls():
         return integers.to_numpy(), 1
     numbers = stamp.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
     refuse_rows(places, [("has a time that is no number", ~np.isfinite(numbers))])

@@ -9,7 +9,6 @@ import pytest
 
 from services.dataset.formats import FileRefused, Kind, Options, Parsed, read
 
-
 HEADER = "Date,Open,High,Low,Close,Volume\n"
 
 
