@@ -78,7 +78,7 @@ class Imports:
                 repeatable = await self._receive(order, upload, pieces)
                 published = await self._answer(repeatable)
                 if published is None:
-                    published = await self._import(import_id, order, upload, repeatable)
+                    published = await self._import_or_answer(import_id, order, upload, repeatable)
         except BaseException as error:
             await self._undo(import_id, error)
             raise
@@ -109,6 +109,19 @@ class Imports:
             return None
         async with self._catalogue.transaction() as catalogue:
             return await catalogue.answer(repeatable)
+
+    async def _import_or_answer(
+        self, import_id: UUID, order: ImportOrder, upload: Upload, repeatable: Repeatable | None
+    ) -> Published:
+        """The same request twice at once: the slower one gives the answer of the faster."""
+        try:
+            return await self._import(import_id, order, upload, repeatable)
+        except (AlreadyExists, ImportOvertaken) as error:
+            published = await self._answer(repeatable)
+            if published is None:
+                raise
+            await self._undo(import_id, error)
+            return published
 
     async def _import(
         self, import_id: UUID, order: ImportOrder, upload: Upload, repeatable: Repeatable | None
@@ -169,16 +182,8 @@ class Imports:
             )
 
     async def _publish(self, publication: Publication) -> Published:
-        try:
-            async with self._catalogue.transaction() as catalogue:
-                dataset = await catalogue.publish(publication)
-        except (AlreadyExists, ImportOvertaken) as error:
-            # The same request twice at once: the slower one gives the answer of the faster.
-            published = await self._answer(publication.repeatable)
-            if published is None:
-                raise
-            await self._undo(publication.import_id, error)
-            return published
+        async with self._catalogue.transaction() as catalogue:
+            dataset = await catalogue.publish(publication)
         log.info("dataset_published", slug=dataset.slug, version=dataset.version)
         return Published(dataset=dataset, report=publication.report)
 
