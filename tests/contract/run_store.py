@@ -20,7 +20,7 @@ from services.runs.domain.plan import (
     make_folds,
     with_times,
 )
-from services.runs.domain.runs import Learner, Plan, Run
+from services.runs.domain.runs import Learner, Plan, Run, SignalRules
 from services.runs.domain.simulations import Bucket, Result, Settings, Simulation, Threshold
 from services.runs.domain.states import Lease, Progression, StaleAttempt, State
 from services.runs.domain.trials import Outcome, Trial
@@ -79,6 +79,7 @@ def a_plan(slug: str = "eurusd_1h") -> Plan:
         horizon_bars=6,
         windows=windows,
         learner=Learner(parameters={"max_depth": "3"}),
+        signal_rules=SignalRules(own_long_threshold=0.0),
         cautions=(Caution("HORIZON_ASSUMED", "Six bars are assumed."),),
         predicted_rows=300,
         estimated_seconds=1.5,
@@ -409,18 +410,15 @@ class QueueContract:
             assert await tx.runs.claimable(NOW) is None
             assert [w.busy for w in await tx.workers.alive(NOW)] == [1]
 
-    async def test_a_run_past_its_lease_may_be_claimed_again(self, fresh_store: Store) -> None:
+    async def test_a_run_past_its_lease_is_found(self, fresh_store: Store) -> None:
         run = await added(fresh_store)
         running = replace(run, progression=run.progression.claim(lease(NOW + 10), NOW))
         async with fresh_store.transaction() as tx:
             await tx.workers.register(a_worker())
             await tx.runs.put(running)
-            assert await tx.runs.claimable(NOW + 9) is None
             assert await tx.runs.abandoned(NOW + 9) == []
-            claimable = await tx.runs.claimable(NOW + 10)
             assert await tx.runs.abandoned(NOW + 10) == [run.run_id]
-        assert claimable is not None
-        assert claimable[0].progression.attempt == 1
+            assert await tx.runs.claimable(NOW + 10) is None
 
     async def test_a_run_waits_for_a_trainer_with_its_device(self, fresh_store: Store) -> None:
         await added(fresh_store, replace(a_run(), device="cuda"))
@@ -444,7 +442,10 @@ class QueueContract:
             assert not await tx.workers.beat(worker.worker_id, NOW + 15_000)
             assert await tx.workers.beat(worker.worker_id, NOW + 10_000)
             assert await tx.workers.alive(NOW + 24_999) != []
-            await tx.workers.forget(NOW + 10_001)
+            await tx.workers.remove(worker.worker_id)
+            assert await tx.workers.alive(NOW + 10_000) == []
+            await tx.workers.register(worker)
+            await tx.workers.forget(NOW + 1)
             assert not await tx.workers.beat(worker.worker_id, NOW + 10_000)
 
     async def test_simulations_queue_for_simulators_only(self, fresh_store: Store) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.runs.domain.plan import PlannedFold
 from services.shared.errors import DataLoss
 
@@ -54,12 +57,16 @@ class Fold:
     result: FoldResult | None = None
 
 
-def refuse_misfit(planned: PlannedFold, bars: tuple[int, int] | None, rows: int) -> None:
-    """A fold's predictions are for exactly its test window. `bars`: first and last index."""
-    test = planned.test.rows
-    if rows != len(test) or bars != (test.start, test.end - 1):
+def refuse_misfit(
+    planned: PlannedFold, bar_index: NDArray[np.int64], timestamp_ms: NDArray[np.int64]
+) -> None:
+    """A fold's predictions are for exactly the rows and times of its test window."""
+    rows, times = planned.test.rows, planned.test.times_ms
+    whole = np.array_equal(bar_index, np.arange(rows.start, rows.end))
+    if not whole or timestamp_ms[0] != times.start or timestamp_ms[-1] >= times.end:
         raise DataLoss(
-            f"Fold {planned.number} is to predict rows [{test.start}, {test.end}), and the trainer"
-            f" sent {rows} rows over {bars}.",
+            f"Fold {planned.number} is to predict rows [{rows.start}, {rows.end}) over"
+            f" [{times.start}, {times.end}) ms, and the trainer sent {bar_index.size} rows that"
+            " are not these.",
             reason="PREDICTIONS_MISFIT",
         )

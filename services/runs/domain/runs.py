@@ -51,6 +51,15 @@ class Learner:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignalRules:
+    """The user's own thresholds, judged beside those found; either may be None."""
+
+    own_long_threshold: float | None = None
+    own_short_threshold: float | None = None
+    signals_when_learned_nothing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """What is asked for; an empty target or no features mean the dataset's own."""
 
@@ -60,8 +69,9 @@ class RunSpec:
     features: tuple[str, ...]
     windows: Windows
     learner: Learner
-    horizon_bars: int | None
-    device: str
+    signal_rules: SignalRules = SignalRules()
+    horizon_bars: int | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +84,7 @@ class Plan:
     horizon_bars: int
     windows: Windows
     learner: Learner
+    signal_rules: SignalRules
     cautions: tuple[Caution, ...]
     predicted_rows: int
     estimated_seconds: float
@@ -97,6 +108,7 @@ def assemble(
         horizon_bars=choice.horizon_bars,
         windows=spec.windows,
         learner=spec.learner,
+        signal_rules=spec.signal_rules,
         cautions=cautions,
         predicted_rows=distinct_rows(f.test.rows for f in folds),
         estimated_seconds=len(folds) * _likely_rounds(spec.learner) * a_round,

@@ -30,10 +30,8 @@ class State(StrEnum):
 
 
 NEXT: Final[Mapping[State, frozenset[State]]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
-    State.RUNNING: frozenset(
-        {State.QUEUED, State.RUNNING, State.COMPLETED, State.FAILED, State.CANCELLED}
-    ),
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset({State.QUEUED, State.COMPLETED, State.FAILED, State.CANCELLED}),
     State.COMPLETED: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),
@@ -65,18 +63,11 @@ class Progression:
     started_at_ms: int | None = None
     completed_at_ms: int | None = None
 
-    def is_claimable(self, now_ms: int) -> bool:
-        if self.state is State.RUNNING:
-            return self.lease is None or self.lease.until_ms <= now_ms
-        return self.state is State.QUEUED
-
     @property
     def is_hopeless(self) -> bool:
         return self.fruitless >= MAX_FRUITLESS
 
     def claim(self, lease: Lease, now_ms: int) -> Self:
-        if not self.is_claimable(now_ms):
-            raise StaleAttempt(f"The work is {self.state} and leased: nobody else may take it.")
         return replace(
             self._to(State.RUNNING),
             attempt=self.attempt + 1,
@@ -108,6 +99,12 @@ class Progression:
         if self.is_hopeless:
             return self.fail(f"{self.fruitless} attempts in a row brought nothing. {why}", now_ms)
         return replace(self._to(State.QUEUED), lease=None)
+
+    def lapse(self, now_ms: int) -> Self:
+        """Lost when the lease has run out; itself when it was renewed or has ended meanwhile."""
+        if self.lease is None or self.lease.until_ms > now_ms:
+            return self
+        return self.lose(self.attempt, "Nothing was heard of the last one.", now_ms)
 
     def release(self, attempt: int) -> Self:
         """Back to the queue through no fault of the worker; the attempt does not count."""

@@ -134,6 +134,9 @@ class WorkerTable(Protocol):
 
     async def alive(self, now_ms: int, kind: Kind | None = None) -> list[Worker]: ...
 
+    async def remove(self, worker_id: UUID) -> None:
+        """It does not answer: it may register again."""
+
     async def forget(self, before_ms: int) -> None: ...
 
 

@@ -3,14 +3,14 @@
 -- name: insert_run
 INSERT INTO runs.walkforward_runs (run_id, name, dataset_id, dataset_slug, dataset_version,
   content_hash, bar_interval_ms, lookback_rows, lookahead_rows, indicator_rows, target_column,
-  feature_columns, horizon_bars, device, walk_config, hyperparameters, cautions, fold_count,
+  feature_columns, horizon_bars, device, walk_config, hyperparameters, signal_rules, cautions, fold_count,
   predicted_rows, estimated_seconds, state, error, attempt, fruitless, worker_id, lease_until,
   folds_completed, folds_learned_nothing, summary_metrics, environment, created_at, started_at,
   completed_at)
 VALUES (%(run_id)s, %(name)s, %(dataset_id)s, %(dataset_slug)s, %(dataset_version)s,
   %(content_hash)s, %(bar_interval_ms)s, %(lookback_rows)s, %(lookahead_rows)s, %(indicator_rows)s,
   %(target_column)s, %(feature_columns)s, %(horizon_bars)s, %(device)s, %(walk_config)s,
-  %(hyperparameters)s, %(cautions)s, %(fold_count)s, %(predicted_rows)s, %(estimated_seconds)s,
+  %(hyperparameters)s, %(signal_rules)s, %(cautions)s, %(fold_count)s, %(predicted_rows)s, %(estimated_seconds)s,
   %(state)s, %(error)s, %(attempt)s, %(fruitless)s, %(worker_id)s, %(lease_until)s,
   %(folds_completed)s, %(folds_learned_nothing)s, %(summary_metrics)s, %(environment)s,
   %(created_at)s, %(started_at)s, %(completed_at)s);
@@ -27,7 +27,7 @@ VALUES (%(run_id)s, %(fold_number)s, %(train_start_idx)s, %(fit_end_idx)s,
 -- name: select_run
 SELECT run_id, name, dataset_id, dataset_slug, dataset_version, content_hash, bar_interval_ms,
   lookback_rows, lookahead_rows, indicator_rows, target_column, feature_columns, horizon_bars,
-  device, walk_config, hyperparameters, cautions, fold_count, predicted_rows, estimated_seconds,
+  device, walk_config, hyperparameters, signal_rules, cautions, fold_count, predicted_rows, estimated_seconds,
   state, error, attempt, fruitless, worker_id, lease_until, folds_completed,
   folds_learned_nothing, summary_metrics, environment, created_at, started_at, completed_at
 FROM runs.walkforward_runs WHERE run_id = %(run_id)s;
@@ -46,7 +46,7 @@ WHERE run_id = %(run_id)s;
 -- name: find_runs
 SELECT run_id, name, dataset_id, dataset_slug, dataset_version, content_hash, bar_interval_ms,
   lookback_rows, lookahead_rows, indicator_rows, target_column, feature_columns, horizon_bars,
-  device, walk_config, hyperparameters, cautions, fold_count, predicted_rows, estimated_seconds,
+  device, walk_config, hyperparameters, signal_rules, cautions, fold_count, predicted_rows, estimated_seconds,
   state, error, attempt, fruitless, worker_id, lease_until, folds_completed,
   folds_learned_nothing, summary_metrics, environment, created_at, started_at, completed_at
 FROM runs.walkforward_runs
@@ -67,7 +67,7 @@ DELETE FROM runs.walkforward_runs WHERE run_id = %(run_id)s;
 -- name: claimable_run
 SELECT r.run_id, w.worker_id
 FROM runs.walkforward_runs r JOIN runs.workers w ON r.device = '' OR r.device = w.device
-WHERE (r.state = 'QUEUED' OR (r.state = 'RUNNING' AND r.lease_until <= %(now)s))
+WHERE r.state = 'QUEUED'
   AND w.kind = 'TRAINER' AND w.last_seen > %(seen_after)s
   AND w.slots > (SELECT count(*) FROM runs.walkforward_runs b
     WHERE b.worker_id = w.worker_id AND b.lease_until > %(now)s)
@@ -147,7 +147,7 @@ DELETE FROM runs.simulation_runs WHERE simulation_id = %(simulation_id)s;
 -- name: claimable_simulation
 SELECT s.simulation_id, w.worker_id
 FROM runs.simulation_runs s CROSS JOIN runs.workers w
-WHERE (s.state = 'QUEUED' OR (s.state = 'RUNNING' AND s.lease_until <= %(now)s))
+WHERE s.state = 'QUEUED'
   AND w.kind = 'SIMULATOR' AND w.last_seen > %(seen_after)s
   AND w.slots > (SELECT count(*) FROM runs.simulation_runs b
     WHERE b.worker_id = w.worker_id AND b.lease_until > %(now)s)
@@ -227,6 +227,9 @@ SELECT w.worker_id, w.kind, w.address, w.device, w.memory_bytes, w.slots, w.vers
 FROM runs.workers w
 WHERE w.last_seen > %(seen_after)s AND (%(worker_id)s::uuid IS NULL OR w.worker_id = %(worker_id)s)
 ORDER BY w.kind, w.address;
+
+-- name: remove_worker
+DELETE FROM runs.workers WHERE worker_id = %(worker_id)s;
 
 -- name: forget_workers
 DELETE FROM runs.workers WHERE last_seen < %(before)s;

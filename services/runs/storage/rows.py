@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from services.runs.domain.columns import DatasetVersion
 from services.runs.domain.folds import Fold, FoldResult, Thresholds
 from services.runs.domain.plan import Caution, Facts, PlannedFold, Span, Window, Windows
-from services.runs.domain.runs import Learner, Plan, Run, TargetTransform
+from services.runs.domain.runs import Learner, Plan, Run, SignalRules, TargetTransform
 from services.runs.domain.simulations import (
     Bucket,
     Intrabar,
@@ -110,6 +110,7 @@ def new_run_row(run: Run) -> Row:
         "device": run.device,
         "walk_config": Jsonb(walk),
         "hyperparameters": Jsonb(asdict(plan.learner)),
+        "signal_rules": Jsonb(asdict(plan.signal_rules)),
         "cautions": Jsonb([asdict(c) for c in plan.cautions]),
         "fold_count": run.fold_count,
         "predicted_rows": plan.predicted_rows,
@@ -144,6 +145,7 @@ def _plan(row: Row) -> Plan:
         learner=Learner(
             **learner | {"target_transform": TargetTransform(learner["target_transform"])}
         ),
+        signal_rules=SignalRules(**row["signal_rules"]),
         cautions=tuple(Caution(**c) for c in row["cautions"]),
         predicted_rows=row["predicted_rows"],
         estimated_seconds=row["estimated_seconds"],

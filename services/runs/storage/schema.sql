@@ -68,6 +68,7 @@ CREATE TABLE runs.walkforward_runs (
     device text NOT NULL,
     walk_config jsonb NOT NULL,
     hyperparameters jsonb NOT NULL,
+    signal_rules jsonb NOT NULL,
     cautions jsonb NOT NULL,
     fold_count integer NOT NULL,
     predicted_rows bigint NOT NULL,

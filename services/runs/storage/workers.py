@@ -28,6 +28,9 @@ class PostgresWorkers(Table):
             return worker
         raise NotFound(f"There is no worker {worker_id}.", reason="WORKER_UNKNOWN")
 
+    async def remove(self, worker_id: UUID) -> None:
+        await self._execute("remove_worker", {"worker_id": worker_id})
+
     async def forget(self, before_ms: int) -> None:
         await self._execute("forget_workers", {"before": rows.at(before_ms)})
 

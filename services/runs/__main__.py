@@ -1,0 +1,180 @@
+"""The runs process: `python -m services.runs`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from grpc import aio
+from stage1.runs.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from stage1.runs.v1.simulation_service_pb2_grpc import add_SimulationServiceServicer_to_server
+from stage1.runs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
+
+from services.runs.app.dispatcher import Dispatcher
+from services.runs.app.hub import Hub
+from services.runs.app.janitor import Janitor
+from services.runs.app.moves import RunMoves, SimulationMoves
+from services.runs.app.runs import Runs
+from services.runs.app.simulating import SimulatingLine
+from services.runs.app.simulations import Simulations
+from services.runs.app.training import TrainingLine
+from services.runs.app.watch import Watches
+from services.runs.app.workers import Workers
+from services.runs.clients.dataset import Datasets
+from services.runs.clients.workers import Workers as WorkerCalls
+from services.runs.servicer.runs import RunServicer
+from services.runs.servicer.simulations import SimulationServicer
+from services.runs.servicer.workers import WorkerServicer
+from services.runs.settings import RunsSettings
+from services.runs.storage.models import ModelFiles
+from services.runs.storage.postgres import PostgresStore
+from services.runs.storage.series import Series
+from services.shared import logging, postgres
+from services.shared.arrow_stream import DataStreams
+from services.shared.clock import Clock, system_clock
+from services.shared.errors import Stage1Error, Unavailable
+from services.shared.migrate import migrate
+from services.shared.postgres import Pool
+from services.shared.rpc import client
+from services.shared.rpc.server import Server, serving, terminated
+from services.shared.series import SeriesStore
+from services.shared.series.arrow_files import arrow_files
+
+SERVICES: Final = tuple(f"stage1.runs.v1.{n}Service" for n in ("Run", "Simulation", "Worker"))
+
+log = structlog.get_logger()
+
+
+class House:
+    """Everything of the service, put together once."""
+
+    def __init__(
+        self,
+        settings: RunsSettings,
+        *,
+        pool: Pool,
+        series_store: SeriesStore,
+        dataset: client.Channel,
+        clock: Clock = system_clock,
+    ) -> None:
+        store, hub, streams = PostgresStore(pool), Hub(), DataStreams()
+        series = Series(series_store)
+        models = ModelFiles(settings.data_dir / "runs" / "models")
+        datasets, calls = Datasets(dataset), WorkerCalls(settings.token)
+        moves = RunMoves(store=store, series=series, hub=hub, clock=clock)
+        simulation_moves = SimulationMoves(store=store, hub=hub, clock=clock)
+        self.dispatcher = Dispatcher(
+            [
+                TrainingLine(
+                    store=store,
+                    series=series,
+                    models=models,
+                    trainers=calls,
+                    moves=moves,
+                    hub=hub,
+                    clock=clock,
+                ),
+                SimulatingLine(
+                    store=store,
+                    series=series,
+                    simulators=calls,
+                    moves=simulation_moves,
+                    hub=hub,
+                    clock=clock,
+                ),
+            ],
+            clock=clock,
+        )
+        self.janitor = Janitor(
+            store=store, series=series, models=models, datasets=datasets, moves=moves, clock=clock
+        )
+        runs = Runs(
+            store=store,
+            series=series,
+            models=models,
+            datasets=datasets,
+            queue=self.dispatcher,
+            moves=moves,
+            clock=clock,
+        )
+        simulations = Simulations(
+            store=store, series=series, queue=self.dispatcher, moves=simulation_moves, clock=clock
+        )
+        workers = Workers(
+            store=store, queue=self.dispatcher, allowed=settings.worker_hosts, clock=clock
+        )
+        watches = Watches(store=store, hub=hub, clock=clock)
+        self._runs = RunServicer(runs=runs, watches=watches, streams=streams)
+        self._simulations = SimulationServicer(
+            simulations=simulations, watches=watches, streams=streams
+        )
+        self._workers = WorkerServicer(workers)
+
+    def register(self, server: aio.Server) -> None:
+        add_RunServiceServicer_to_server(self._runs, server)
+        add_SimulationServiceServicer_to_server(self._simulations, server)
+        add_WorkerServiceServicer_to_server(self._workers, server)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """The queue moves until the block ends; what is under way then goes back to it."""
+        tasks = [asyncio.create_task(part.run()) for part in (self.dispatcher, self.janitor)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def running(settings: RunsSettings) -> AsyncIterator[Server]:
+    """The service until the block ends; it is entered once PostgreSQL is there."""
+    pool = postgres.pool(settings.postgres_dsn.get_secret_value())
+    async with (
+        arrow_files(settings.data_dir / "runs" / "series") as series,
+        client.channel(settings.dataset_address, token=settings.token) as dataset,
+    ):
+        house = House(settings, pool=pool, series_store=series, dataset=dataset)
+        try:
+            async with serving(settings, house.register, services=SERVICES) as server:
+                await _prepared(pool)
+                async with house.working():
+                    await server.ready()
+                    yield server
+        finally:
+            await pool.close()
+
+
+async def _prepared(pool: Pool) -> None:
+    """However often PostgreSQL goes away meanwhile."""
+    while True:
+        try:
+            await postgres.available(pool)
+            await migrate(pool, schema="runs", package="services.runs.storage")
+            return
+        except Unavailable as error:
+            log.warning("start_interrupted", error=str(error))
+            await asyncio.sleep(1)
+
+
+async def serve(settings: RunsSettings) -> None:
+    async with running(settings):
+        await terminated()
+
+
+def main() -> None:
+    settings = RunsSettings()
+    logging.configure(process="runs", format=settings.log_format, level=settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except Stage1Error as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Takes queued work as workers have room for it, and sees each attempt through to an end.
+
+An attempt ends in one of four ways: done, FAILED (what is asked cannot be done), lost (the
+worker is gone: back to the queue, or FAILED after too many in vain) or released (this process
+stops: back to the queue).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import structlog
+
+from services.runs.domain.states import Progression, StaleAttempt
+from services.runs.domain.workers import Worker
+from services.shared.clock import Clock
+from services.shared.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Stage1Error,
+    Stalled,
+    Unavailable,
+)
+
+_LOOK_SECONDS: Final = 1.0
+_BUSY: Final = ("TRAINER_BUSY", "SIMULATOR_BUSY")  # with what it was told to leave
+_BUSY_SECONDS: Final = 1.0
+
+Work = TypeVar("Work")
+Move = Callable[[Progression], Progression]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(Generic[Work]):
+    """A piece of work that this attempt has the lease of."""
+
+    subject_id: UUID
+    attempt: int
+    worker: Worker
+    work: Work
+
+
+class Line(Protocol[Work]):
+    """A kind of queued work."""
+
+    async def lapse(self) -> None:
+        """Gives up attempts whose lease has run out."""
+
+    async def claim(self) -> Claim[Work] | None:
+        """The next piece and a worker with a free slot for it."""
+
+    async def do(self, claim: Claim[Work]) -> None: ...
+
+    async def move(self, subject_id: UUID, move: Move, note: str) -> None: ...
+
+    async def forget(self, worker: Worker) -> None:
+        """It does not answer."""
+
+
+class Dispatcher:
+    def __init__(self, lines: Sequence[Line[Any]], *, clock: Clock) -> None:
+        self._lines = lines
+        self._clock = clock
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+
+    def nudge(self) -> None:
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled; what is under way then goes back to the queue."""
+        try:
+            while True:
+                self._woken.clear()
+                await self._fill()
+                try:
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._woken.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            await self._end(list(self._tasks.values()))
+
+    async def stop(self, subject_id: UUID) -> None:
+        if task := self._tasks.get(subject_id):
+            await self._end([task])
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _fill(self) -> None:
+        for line in self._lines:
+            try:
+                await line.lapse()
+                while claim := await line.claim():
+                    self._start(line, claim)
+            except Stage1Error as error:
+                log.warning("queue_not_readable", reason=error.reason, error=str(error))
+
+    def _start(self, line: Line[Any], claim: Claim[Any]) -> None:
+        task = asyncio.create_task(self._attempt(line, claim))
+        self._tasks[claim.subject_id] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._tasks.get(claim.subject_id) is task:
+                del self._tasks[claim.subject_id]
+            self.nudge()
+
+        task.add_done_callback(ended)
+
+    async def _attempt(self, line: Line[Any], claim: Claim[Any]) -> None:
+        with structlog.contextvars.bound_contextvars(
+            subject_id=str(claim.subject_id), attempt=claim.attempt, worker=claim.worker.address
+        ):
+            log.info("attempt_started")
+            try:
+                await line.do(claim)
+                log.info("attempt_done")
+            except asyncio.CancelledError:
+                await asyncio.shield(self._release(line, claim))
+                raise
+            except StaleAttempt as error:
+                log.info("attempt_stale", error=str(error))
+            except (InvalidRequest, Conflict, NotFound) as error:
+                await self._fail(line, claim, error)
+            except Stage1Error as error:
+                if error.reason in _BUSY:
+                    await asyncio.sleep(_BUSY_SECONDS)
+                    await self._release(line, claim)
+                else:
+                    await self._lose(line, claim, error)
+            except Exception as error:
+                log.exception("attempt_crashed")
+                await self._lose(line, claim, error)
+
+    async def _release(self, line: Line[Any], claim: Claim[Any]) -> None:
+        await self._settle(line, claim, lambda p: p.release(claim.attempt), "")
+
+    async def _fail(self, line: Line[Any], claim: Claim[Any], error: Stage1Error) -> None:
+        def fail(progression: Progression) -> Progression:
+            progression.check(claim.attempt)
+            return progression.fail(str(error), self._clock())
+
+        await self._settle(line, claim, fail, "")
+
+    async def _lose(self, line: Line[Any], claim: Claim[Any], error: Exception) -> None:
+        why = str(error) if isinstance(error, Stage1Error) else "The runs service failed."
+        try:
+            if isinstance(error, Unavailable | Stalled):
+                await line.forget(claim.worker)
+        except Stage1Error as unforgotten:
+            log.warning("worker_not_forgotten", error=str(unforgotten))
+        await self._settle(
+            line,
+            claim,
+            lambda p: p.lose(claim.attempt, why, self._clock()),
+            f"Attempt {claim.attempt} was lost: {why}",
+        )
+
+    async def _settle(self, line: Line[Any], claim: Claim[Any], move: Move, note: str) -> None:
+        """Where even this fails, the lease runs out."""
+        try:
+            await line.move(claim.subject_id, move, note)
+        except (StaleAttempt, NotFound):
+            log.info("attempt_overtaken")
+        except Stage1Error as error:
+            log.warning("attempt_not_settled", reason=error.reason, error=str(error))
