@@ -24,8 +24,7 @@ from services.shared.errors import Stage1Error
 from services.shared.registration import stay_registered
 from services.shared.rpc import client
 from services.shared.rpc.server import Server, serving, terminated
-from services.simulator import engine
-from services.simulator.app import Simulator
+from services.simulator.app import Simulator, warm_up
 from services.simulator.clients import DatasetClient, RunClient
 from services.simulator.servicer import SimulatorServicer
 from services.simulator.settings import SimulatorSettings
@@ -50,7 +49,7 @@ async def running(settings: SimulatorSettings) -> AsyncIterator[Server]:
             add_SimulatorServiceServicer_to_server(servicer, server)
 
         async with serving(settings, register, services=[SERVICE]) as server:
-            await asyncio.to_thread(engine.warm_up)
+            await asyncio.to_thread(warm_up)
             await server.ready()
             worker = _worker(settings, server.port, capabilities)
             registering = asyncio.create_task(stay_registered(WorkerServiceStub(runs), worker))

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 
 from services.simulator import engine, tables
 from services.simulator.domain import (
+    Bars,
+    FoldThresholds,
     History,
     Job,
     Placed,
     Predictions,
+    Settings,
+    Threshold,
     check_times,
     find_signals,
     place,
@@ -73,3 +78,30 @@ def _simulate(job: Job, placed: Placed, history: History) -> Finished:
         equity=tables.equity_batch(bars, placed, outcome),
         report=report(simulated, history.bars_per_year),
     )
+
+
+def warm_up() -> None:
+    """Has everything compiled, or loaded from numba's cache, before the first request waits."""
+    fold = FoldThresholds(fold=0, by_kind={}, learned_nothing=False)
+    times, prices = np.arange(2), np.ones(2)
+    job = Job(
+        simulation_id=UUID(int=0),
+        run_id=UUID(int=0),
+        dataset_id=UUID(int=0),
+        version=1,
+        settings=Settings(threshold=Threshold.ZERO),
+        folds=[fold],
+    )
+    predictions = Predictions(
+        bar_index=times, timestamp_ms=times, fold=np.zeros(2, dtype=np.int64), value=prices
+    )
+    bars = Bars(
+        first_ohlcv_index=0,
+        timestamp_ms=times,
+        open=prices,
+        high=prices,
+        low=prices,
+        close=prices,
+        after_gap=np.zeros(2, dtype=np.bool_),
+    )
+    _simulate(job, place(predictions), History(bars, 1.0))

@@ -218,33 +218,35 @@ def check_times(placed: Placed, bars: Bars) -> None:
 
 def find_signals(placed: Placed, folds: Sequence[FoldThresholds], settings: Settings) -> Signals:
     """A fold that learned nothing decides nothing, unless the settings say so."""
-    known = {f.fold: f for f in folds}
-    labels, at = np.unique(placed.fold, return_inverse=True)
+    starts = np.flatnonzero(np.diff(placed.fold, prepend=NO_FOLD - 1))
+    lengths = np.diff(starts, append=len(placed))
+    long, short, muted = _rules(placed.fold[starts], folds, settings)
+    above = placed.value >= np.repeat(long, lengths)
+    below = placed.value <= np.repeat(short, lengths)
+    return Signals(
+        side=above.view(np.int8) - below.view(np.int8),
+        judged=np.where(np.repeat(muted, lengths), np.nan, placed.value),
+        n_conflicting=int(np.count_nonzero(above & below)),
+    )
+
+
+def _rules(
+    labels: Ints, folds: Sequence[FoldThresholds], settings: Settings
+) -> tuple[Floats, Floats, Flags]:
+    """Long and short threshold (NaN: no signals) and silence of each of these folds."""
+    known = {fold.fold: fold for fold in folds}
     missing = [int(n) for n in labels if n != NO_FOLD and n not in known]
     if missing:
         rule = f"lack fold {missing[0]}, which has predictions"
         raise InvalidRequest([Violation("folds", rule)])
-    long, short, muted = (np.array(x) for x in zip(*_rules(labels, known, settings), strict=True))
-    above, below = placed.value >= long[at], placed.value <= short[at]
-    side = above.astype(np.int8) - below.astype(np.int8)
-    judged = np.where(muted[at], np.nan, placed.value)
-    return Signals(side=side, judged=judged, n_conflicting=int((above & below).sum()))
-
-
-def _rules(
-    labels: Ints, known: Mapping[int, FoldThresholds], settings: Settings
-) -> list[tuple[float, float, bool]]:
-    """Long and short threshold (NaN: no signals) and silence of each fold."""
-    silent = (np.nan, np.nan, True)
-    rules = []
-    for label in labels:
-        fold = known.get(int(label))
-        if fold is None or not fold.gives_signals(settings):
-            rules.append(silent)
-        else:
-            long, short = fold.chosen(settings)
-            rules.append((_or_nan(long), _or_nan(short), False))
-    return rules
+    long, short = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    muted = np.ones(len(labels), dtype=np.bool_)
+    for i, label in enumerate(labels.tolist()):
+        if label != NO_FOLD and known[label].gives_signals(settings):
+            chosen = known[label].chosen(settings)
+            long[i], short[i] = (_or_nan(threshold) for threshold in chosen)
+            muted[i] = False
+    return long, short, muted
 
 
 def _or_nan(threshold: float | None) -> float:

@@ -7,11 +7,9 @@ target are tried; what the close decides becomes the next bar's orders.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +24,7 @@ from services.simulator.domain import (
     Sides,
     Signals,
 )
-
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+from services.simulator.jit import compiled
 
 # Of a trade; bars are positions in the window, excursions are prices.
 TRADE: Final = np.dtype(
@@ -116,22 +113,6 @@ def simulate(bars: Bars, signals: Signals, last_of_fold: Flags, settings: Settin
     )
 
 
-def warm_up() -> None:
-    """Compiles, or loads from numba's cache: a second at most, so before the first request."""
-    prices, flags = np.ones(2), np.zeros(2, dtype=np.bool_)
-    bars = Bars(
-        first_ohlcv_index=0,
-        timestamp_ms=np.arange(2),
-        open=prices,
-        high=prices,
-        low=prices,
-        close=prices,
-        after_gap=flags,
-    )
-    signals = Signals(side=np.ones(2, dtype=np.int8), judged=prices, n_conflicting=0)
-    simulate(bars, signals, flags, Settings())
-
-
 def _rules(s: Settings) -> Rules:
     return Rules(
         only={Mode.LONG: 1, Mode.SHORT: -1, Mode.DUAL: 0}[s.mode],
@@ -150,11 +131,7 @@ def _rules(s: Settings) -> Rules:
     )
 
 
-def _compiled(function: Compiled) -> Compiled:
-    return cast(Compiled, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-
-@_compiled
+@compiled
 def _enter(trade: Any, rules: Rules, bar: int, side: int, price: float) -> None:
     fill = price * (1 + side * rules.slippage)
     trade.side = side
@@ -167,7 +144,7 @@ def _enter(trade: Any, rules: Rules, bar: int, side: int, price: float) -> None:
     trade.highest = fill
 
 
-@_compiled
+@compiled
 def _leave(trade: Any, rules: Rules, bar: int, signal_bar: int, price: float, reason: int) -> float:
     slippage = 0.0 if reason == TARGET else rules.slippage  # a target is a limit order
     fill = price * (1 - trade.side * slippage)
@@ -182,7 +159,7 @@ def _leave(trade: Any, rules: Rules, bar: int, signal_bar: int, price: float, re
     return float(trade.pnl)
 
 
-@_compiled
+@compiled
 def _touched(trade: Any, rules: Rules, open_: float, high: float, low: float) -> tuple[int, float]:
     """Reason and price of an exit inside the bar; 0 when the position is held to its close."""
     side = trade.side
@@ -206,7 +183,7 @@ def _touched(trade: Any, rules: Rules, open_: float, high: float, low: float) ->
     return 0, 0.0
 
 
-@_compiled
+@compiled
 def _decided(
     trade: Any, rules: Rules, bar: int, signal: int, judged: Floats, last_of_fold: bool
 ) -> int:
@@ -225,7 +202,7 @@ def _decided(
     return 0
 
 
-@_compiled
+@compiled
 def _orders(
     trade: Any,
     rules: Rules,
@@ -250,7 +227,7 @@ def _orders(
     return leaving, entering
 
 
-@_compiled
+@compiled
 def _run(
     open_: Floats,
     high: Floats,
@@ -296,7 +273,8 @@ def _run(
             trade, rules, t, held, signal[t], judged, last_of_fold[t], resting_until
         )
         position[t] = held
-        profit[:, t] = won
+        profit[0, t] = won[0]
+        profit[1, t] = won[1]
         if held != 0:
             open_profit = held * trade.quantity * (close[t] - trade.entry_price)
             profit[_row(held), t] += open_profit - trade.fees
@@ -308,7 +286,7 @@ def _run(
     return n_trades, int(entering != 0), n_died
 
 
-@_compiled
+@compiled
 def _row(side: int) -> int:
     """Of `profit`: 0 long, 1 short."""
     return (1 - side) // 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.shared.evaluation import profit_factor
+from services.simulator.curve import CurveSums, read_curve
 from services.simulator.domain import ExitReason, Flags, Floats
 from services.simulator.engine import Trades
 
@@ -83,23 +83,23 @@ class Bucket:
 
 
 def performance(curve: Curve) -> Performance:
-    returns = np.diff(curve.equity, prepend=curve.notional) / curve.notional
-    trades, pnl = curve.trades, curve.trades["pnl"]
+    sums = read_curve(curve.equity, curve.notional)
+    trades, pnl, bars = curve.trades, curve.trades["pnl"], len(curve.equity)
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     traded = trades["quantity"] * (trades["entry_price"] + trades["exit_price"])
     return Performance(
         trades=len(trades),
         total_return=float(curve.equity[-1] / curve.notional - 1),
-        cagr=_cagr(curve),
-        profit_factor=_profit_factor(pnl),
-        profit_factor_per_bar=_profit_factor(returns),
-        sharpe=_sharpe(returns, curve.bars_per_year),
-        sortino=_sortino(returns, curve.bars_per_year),
-        drawdowns=_drawdowns(drawdown(curve.equity, curve.notional)),
+        cagr=_cagr(curve, sums),
+        profit_factor=_ratio(float(wins.sum()), -float(losses.sum())),
+        profit_factor_per_bar=_ratio(sums.gains, sums.losses),
+        sharpe=_sharpe(sums, bars, curve.bars_per_year),
+        sortino=_sortino(sums, bars, curve.bars_per_year),
+        drawdowns=_drawdowns(sums),
         win_rate=len(wins) / len(trades) if len(trades) else None,
-        payoff=_payoff(wins, losses),
+        payoff=_ratio(_mean(wins), -_mean(losses)),
         expectancy=float(pnl.mean()) if len(trades) else None,
-        exposure=float(curve.held.mean()),
+        exposure=np.count_nonzero(curve.held) / bars,
         turnover=float(traded.sum()) / curve.notional,
         fees=float(trades["fees"].sum()),
     )
@@ -144,49 +144,42 @@ def is_insolvent(equity: Floats) -> bool:
     return bool((equity <= 0).any())
 
 
-def _profit_factor(profits: Floats) -> Ratio:
-    value, is_infinite = profit_factor(profits)
-    return Ratio(value=value, is_infinite=is_infinite)
+def _ratio(wins: float, losses: float) -> Ratio:
+    if losses > 0:
+        return Ratio(value=wins / losses)
+    return Ratio(value=None, is_infinite=wins > 0)
 
 
-def _cagr(curve: Curve) -> float | None:
-    if is_insolvent(curve.equity):
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _cagr(curve: Curve, sums: CurveSums) -> float | None:
+    if sums.lowest <= 0:
         return None
     growth = float(curve.equity[-1] / curve.notional)
     exponent = curve.bars_per_year / len(curve.equity) * math.log(growth)
     return math.expm1(exponent) if exponent < 700 else None  # beyond a float
 
 
-def _sharpe(returns: Floats, bars_per_year: float) -> float | None:
-    if len(returns) < 2 or np.ptp(returns) == 0:
+def _sharpe(sums: CurveSums, bars: int, bars_per_year: float) -> float | None:
+    if bars < 2 or sums.spread == 0:
         return None
-    return float(returns.mean() / returns.std(ddof=1) * math.sqrt(bars_per_year))
+    return sums.mean / math.sqrt(sums.squares / (bars - 1)) * math.sqrt(bars_per_year)
 
 
-def _sortino(returns: Floats, bars_per_year: float) -> Ratio:
+def _sortino(sums: CurveSums, bars: int, bars_per_year: float) -> Ratio:
     """Against the root mean square of the negative returns, over all bars."""
-    mean, downside = float(returns.mean()), math.sqrt(float((np.minimum(returns, 0) ** 2).mean()))
+    downside = math.sqrt(sums.losing_squares / bars)
     if downside == 0:
-        return Ratio(value=None, is_infinite=mean > 0)
-    return Ratio(value=mean / downside * math.sqrt(bars_per_year))
+        return Ratio(value=None, is_infinite=sums.mean > 0)
+    return Ratio(value=sums.mean / downside * math.sqrt(bars_per_year))
 
 
-def _payoff(wins: Floats, losses: Floats) -> Ratio:
-    if not len(losses):
-        return Ratio(value=None, is_infinite=len(wins) > 0)
-    return Ratio(value=float(wins.mean() / -losses.mean())) if len(wins) else Ratio(value=0.0)
-
-
-def _drawdowns(depth: Floats) -> Drawdowns:
-    edges = np.diff((depth > 0).astype(np.int8), prepend=0, append=0)
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    if not starts.size:
-        return Drawdowns(deepest=0.0, deepest_bars=0, average=0.0, average_bars=0.0)
-    depths, bars = np.maximum.reduceat(depth, starts), ends - starts
-    deepest = int(depths.argmax())
+def _drawdowns(sums: CurveSums) -> Drawdowns:
     return Drawdowns(
-        deepest=float(depths[deepest]),
-        deepest_bars=int(bars[deepest]),
-        average=float(depths.mean()),
-        average_bars=float(bars.mean()),
+        deepest=sums.deepest,
+        deepest_bars=sums.deepest_bars,
+        average=sums.drawdown_depths / max(sums.drawdowns, 1),
+        average_bars=sums.drawdown_bars / max(sums.drawdowns, 1),
     )

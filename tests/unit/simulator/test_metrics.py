@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from services.simulator.curve import read_curve
 from services.simulator.domain import ExitReason, FoldThresholds, Settings
 from services.simulator.engine import TRADE, Trades
 from services.simulator.metrics import (
@@ -133,6 +136,26 @@ def test_a_bucket_sums_up_the_trades_of_a_side() -> None:
     assert (b.best_return, b.worst_return, b.median_return) == (0.02, -0.01, 0.0)
     assert b.mean_bars_held == 3
     assert b.exit_reasons == {"stop": 1, "time": 2}
+
+
+@given(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=60))
+def test_one_pass_over_the_curve_finds_what_plain_numpy_finds(steps: list[float]) -> None:
+    equity = NOTIONAL + 100 * np.cumsum(steps)
+    returns = np.array(steps) / 10
+    sums = read_curve(equity, NOTIONAL)
+    under_water = drawdown(equity, NOTIONAL)
+    episodes = [list(g) for wet, g in groupby(under_water, lambda d: d > 0) if wet]
+    assert sums.mean == pytest.approx(returns.mean(), abs=1e-12)
+    assert sums.squares == pytest.approx(returns.var() * len(steps), abs=1e-9)
+    assert sums.spread == pytest.approx(np.ptp(returns), abs=1e-12)
+    assert sums.gains - sums.losses == pytest.approx(returns.sum(), abs=1e-9)
+    assert sums.losing_squares == pytest.approx((returns[returns < 0] ** 2).sum(), abs=1e-9)
+    assert sums.lowest == equity.min()
+    assert sums.deepest == pytest.approx(under_water.max())
+    assert (sums.drawdowns, sums.drawdown_bars) == (len(episodes), sum(map(len, episodes)))
+    assert sums.drawdown_depths == pytest.approx(sum(map(max, episodes)))
+    deepest = max(episodes, key=max, default=[])
+    assert sums.deepest_bars == len(deepest)
 
 
 @given(bars=markets(), folds=fold_thresholds(), rules=all_settings())
