@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import closing
 from typing import Protocol
 
@@ -106,10 +106,20 @@ class Trainer:
                     f"Rows from {job.first_row + done} on came with other indices or times "
                     "than the index map has for them."
                 )
-            await asyncio.to_thread(frame.append, batch.features, batch.target)
+            # Shielded: a file closed while a thread writes could be another one by then.
+            await _to_its_end(asyncio.to_thread(frame.append, batch.features, batch.target))
             done = end
         if done != times.size:
             raise DataLoss(f"{done} rows came where {times.size} were asked for.")
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Also when cancelled, which is then raised."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])
 
 
 async def _trained(worker: Worker, fold: Fold, times: Times) -> AsyncIterator[Event]:

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.shared.errors import Exhausted
 from services.trainer.domain import Floats, Refused
 
 _FLOAT: Final = np.dtype(np.float32).itemsize  # what XGBoost learns from
@@ -69,7 +70,12 @@ class FrameFile:
     def _write(self, values: NDArray[np.generic], at: int) -> None:
         data = np.ascontiguousarray(values).data.cast("B")
         while data:
-            written = os.pwrite(self.fileno(), data, at)
+            try:
+                written = os.pwrite(self.fileno(), data, at)
+            except OSError as error:
+                raise Exhausted(
+                    f"The trainer cannot hold the rows in its temporary folder: {error.strerror}."
+                ) from error
             data, at = data[written:], at + written
 
     def close(self) -> None:

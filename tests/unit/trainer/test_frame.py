@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from services.shared.errors import Exhausted
 from services.trainer.domain import Refused
 from services.trainer.frame import Frame, FrameFile, Shape
 
@@ -37,3 +40,12 @@ def test_the_rows_outlive_the_file_of_the_trainer(file: FrameFile) -> None:
 def test_a_number_beyond_float32_names_its_column(file: FrameFile) -> None:
     with pytest.raises(Refused, match="Column b"):
         file.append([np.ones(2), np.array([1, 1e39])], np.zeros(2))
+
+
+def test_a_full_disk_is_said(file: FrameFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(Exhausted, match="No space left"):
+        file.append([np.ones(1), np.ones(1)], np.zeros(1))

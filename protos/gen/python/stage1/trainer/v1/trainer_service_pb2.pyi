@@ -131,7 +131,7 @@ class TrainResponse(_message.Message):
     def log(self) -> _run_pb2.Log: ...
     @_builtins.property
     def environment(self) -> Global___TrainEnvironment:
-        """The first event: with what it is computed."""
+        """Once, before any fold: with what it is computed."""
 
     @_builtins.property
     def finished(self) -> Global___TrainFinished:
@@ -268,6 +268,7 @@ class TrainEnvironment(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     threads: _builtins.int
+    """At most; how many changes no prediction."""
     seed: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
