@@ -21,18 +21,20 @@ async def main(settings: GatewaySettings) -> None:
     """Until SIGTERM or SIGINT. Raises Unavailable when the port is taken."""
     logging.configure(process="gateway", format=settings.log_format, level=settings.log_level)
     listener = listening(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=settings.drain_seconds,
-        )
-    )
     log.info("gateway_listening", url="http://{}:{}".format(*listener.getsockname()[:2]))
-    await server.serve(sockets=[listener])
+    await server(settings).serve(sockets=[listener])
+
+
+def server(settings: GatewaySettings) -> uvicorn.Server:
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    return uvicorn.Server(config)
 
 
 def listening(settings: GatewaySettings) -> socket.socket:

@@ -11,4 +11,4 @@ from starlette.responses import Response
 
 def as_json(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """NaN and infinity become null, as orjson does."""
-    return Response(orjson.dumps(body), status, headers, "application/json")
+    return Response(orjson.dumps(body), int(status), headers, "application/json")

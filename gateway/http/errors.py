@@ -47,10 +47,13 @@ _STATUS: Final[Mapping[type[Stage1Error], HTTPStatus]] = {
 }
 _RETRY_LATER: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 # What the framework refuses before a handler is reached.
-_REASONS: Final[Mapping[int, tuple[str, str]]] = {
-    400: ("BAD_REQUEST", "The request cannot be read."),
-    404: ("NO_SUCH_PATH", "There is nothing at this path; /docs lists what there is."),
-    405: ("METHOD_NOT_ALLOWED", "This path does not take that method; /docs lists those it takes."),
+_REASONS: Final[Mapping[int, str]] = {
+    HTTPStatus.NOT_FOUND: "NO_SUCH_PATH",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.reason,
+}
+_SENTENCES: Final[Mapping[int, str]] = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path; /docs lists what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method; see /docs.",
 }
 
 
@@ -67,7 +70,7 @@ def answer(error: Stage1Error) -> Response:
 
 
 def _envelope(
-    status: int,
+    status: HTTPStatus,
     sentence: str,
     reason: str,
     violations: Sequence[Violation] = (),
@@ -116,7 +119,6 @@ def _as_predicate(message: str) -> str:
 
 async def _by_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reason, sentence = _REASONS.get(
-        error.status_code, (HTTPStatus(error.status_code).name, str(error.detail))
-    )
-    return _envelope(error.status_code, sentence, reason, headers=error.headers)
+    status = HTTPStatus(error.status_code)
+    sentence = _SENTENCES.get(status, f"{str(error.detail).rstrip('.')}.")
+    return _envelope(status, sentence, _REASONS.get(status, status.name), headers=error.headers)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from fastapi import UploadFile
 from pydantic import TypeAdapter, ValidationError
 from stage1.dataset.v1 import dataset_pb2, import_pb2
-from stage1.dataset.v1.dataset_service_pb2 import ImportDatasetRequest, PartBytes
+from stage1.dataset.v1.dataset_service_pb2 import (
+    ImportDatasetRequest,
+    ImportDatasetResponse,
+    PartBytes,
+)
 from starlette.concurrency import iterate_in_threadpool
 
 from gateway.http import gzip_files
 from gateway.http.schemas.datasets import ClaimedManifest, ImportForm, Target
 from gateway.http.shapes.words import number
 from services.shared.errors import InvalidRequest, Violation
+
+if TYPE_CHECKING:
+    from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
 
 _MANIFEST_BYTES: Final = 1 << 20
 _AUTO: Final = "auto"
@@ -49,10 +57,30 @@ async def header(form: ImportForm, key: str) -> import_pb2.ImportHeader:
     )
 
 
-async def messages(
+async def send(
+    datasets: DatasetServiceAsyncStub,
+    first: import_pb2.ImportHeader,
+    form: ImportForm,
+    max_bytes: int,
+) -> ImportDatasetResponse:
+    """One message after the other, so that what a file is refused for here is raised here."""
+    call = datasets.ImportDataset()
+    try:
+        async for message in _messages(first, form, max_bytes):
+            await call.write(message)
+        await call.done_writing()
+    except asyncio.InvalidStateError:
+        pass  # the service has answered already, with a refusal or what it knew by the key
+    except BaseException:
+        call.cancel()
+        raise
+    return await call
+
+
+async def _messages(
     first: import_pb2.ImportHeader, form: ImportForm, max_bytes: int
 ) -> AsyncIterator[ImportDatasetRequest]:
-    """What ImportDataset is sent: the header, then every file, unpacked, in pieces."""
+    """The header, then every file, unpacked, in pieces."""
     yield ImportDatasetRequest(header=first)
     for part, (table, upload) in enumerate(_files(form)):
         pieces = gzip_files.pieces(upload.file, table, max_bytes)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response
 from stage1.dataset.v1 import dataset_service_pb2 as pb
-from stage1.runs.v1 import run_service_pb2
 
 from gateway.http import upload
 from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, SettingsDep
@@ -14,10 +13,7 @@ from gateway.http.lists import collect
 from gateway.http.media import OneMediaType
 from gateway.http.peers import asking
 from gateway.http.schemas import datasets as schemas
-from gateway.http.schemas.common import Page
-from gateway.http.schemas.runs import RunList
 from gateway.http.shapes import datasets as shapes
-from gateway.http.shapes import runs as run_shapes
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"], route_class=OneMediaType)
 
@@ -61,8 +57,8 @@ async def import_dataset(
     """Publishes a new dataset, or with `dataset_id` a new version of one."""
     header = await upload.header(form, key)
     with asking("dataset"):
-        messages = upload.messages(header, form, settings.max_upload_bytes)
-        imported = shapes.imported(await peers.datasets.ImportDataset(messages))
+        answer = await upload.send(peers.datasets, header, form, settings.max_upload_bytes)
+    imported = shapes.imported(answer)
     response.headers["location"] = f"/api/datasets/{imported.dataset_id}"
     return imported
 
@@ -93,29 +89,3 @@ async def get_manifest(
             pb.GetManifestRequest(dataset=dataset, version=query.version)
         )
     return shapes.manifest(answer.manifest)
-
-
-@router.get("/{dataset}/runs")
-async def runs_of_dataset(
-    peers: PeersDep, dataset: DatasetName, query: Annotated[Page, Query()]
-) -> RunList:
-    with asking("dataset"):
-        known = await peers.datasets.GetDataset(pb.GetDatasetRequest(dataset=dataset))
-
-    async def page(size: int, token: str, skip: int) -> run_service_pb2.ListRunsResponse:
-        return await peers.runs.ListRuns(
-            run_service_pb2.ListRunsRequest(
-                dataset_id=known.dataset.dataset_id, page_size=size, page_token=token, skip=skip
-            )
-        )
-
-    with asking("runs"):
-        found, token = await collect(
-            page,
-            lambda answer: list(answer.runs),
-            limit=query.limit,
-            page_token=query.page_token,
-            offset=query.offset,
-        )
-    runs = [run_shapes.run(r) for r in found]
-    return RunList(runs=runs, count=len(runs), next_page_token=token)

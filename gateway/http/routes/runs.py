@@ -6,15 +6,17 @@ from typing import Annotated, Any, Final
 
 import polars as pl
 from fastapi import APIRouter, Query, Request, Response
+from stage1.dataset.v1.dataset_service_pb2 import GetDatasetRequest
 from stage1.runs.v1 import run_pb2
 from stage1.runs.v1 import run_service_pb2 as pb
 
 from gateway.http import events, stream
-from gateway.http.deps import IdempotencyKey, PeersDep, RunId
+from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, RunId
 from gateway.http.lists import collect
 from gateway.http.media import OneMediaType
 from gateway.http.peers import Peers, asking
 from gateway.http.schemas import runs as schemas
+from gateway.http.schemas.common import Page
 from gateway.http.shapes import runs as shapes
 from gateway.http.shapes.words import PREDICTION_COLUMNS
 from services.shared.errors import InvalidRequest, Violation
@@ -59,19 +61,30 @@ async def create_run(
 async def list_runs(
     peers: PeersDep, query: Annotated[schemas.RunQuery, Query()]
 ) -> schemas.RunList:
+    asked = pb.ListRunsRequest(
+        dataset_id=query.dataset_id,
+        dataset_slug=query.slug,
+        state=run_pb2.Run.State.Value(f"STATE_{query.status or 'UNSPECIFIED'}"),
+        target_column=query.target,
+        text=query.text,
+    )
+    return await _listed(peers, asked, query)
+
+
+@router.get("/api/datasets/{dataset}/runs")
+async def runs_of_dataset(
+    peers: PeersDep, dataset: DatasetName, query: Annotated[Page, Query()]
+) -> schemas.RunList:
+    with asking("dataset"):
+        known = await peers.datasets.GetDataset(GetDatasetRequest(dataset=dataset))
+    asked = pb.ListRunsRequest(dataset_id=known.dataset.dataset_id)
+    return await _listed(peers, asked, query)
+
+
+async def _listed(peers: Peers, asked: pb.ListRunsRequest, query: Page) -> schemas.RunList:
     async def page(size: int, token: str, skip: int) -> pb.ListRunsResponse:
-        return await peers.runs.ListRuns(
-            pb.ListRunsRequest(
-                dataset_id=query.dataset_id,
-                dataset_slug=query.slug,
-                state=run_pb2.Run.State.Value(f"STATE_{query.status or 'UNSPECIFIED'}"),
-                target_column=query.target,
-                text=query.text,
-                page_size=size,
-                page_token=token,
-                skip=skip,
-            )
-        )
+        asked.page_size, asked.page_token, asked.skip = size, token, skip
+        return await peers.runs.ListRuns(asked)
 
     with asking("runs"):
         found, token = await collect(
