@@ -11,6 +11,7 @@ from services.simulator.domain import (
     NO_FOLD,
     Bars,
     ExitReason,
+    Flags,
     Floats,
     FoldThresholds,
     Placed,
@@ -57,21 +58,23 @@ class Simulated:
 def report(s: Simulated, bars_per_year: float) -> Report:
     outcome, notional = s.outcome, s.settings.notional
 
-    def judge(profit: Floats, sides: tuple[int, ...]) -> Performance:
+    def judge(profit: Floats, held: Flags, traded: Flags) -> Performance:
         return performance(
             Curve(
                 equity=notional + profit,
-                held=np.isin(outcome.position, sides),
-                trades=outcome.trades[np.isin(outcome.trades["side"], sides)],
+                held=held,
+                trades=outcome.trades[traded],
                 notional=notional,
                 bars_per_year=bars_per_year,
             )
         )
 
+    position, side = outcome.position, outcome.trades["side"]
+    both = outcome.profit_long + outcome.profit_short
     return Report(
-        all=judge(outcome.profit_long + outcome.profit_short, (LONG, SHORT)),
-        long_only=judge(outcome.profit_long, (LONG,)),
-        short_only=judge(outcome.profit_short, (SHORT,)),
+        all=judge(both, position != 0, side != 0),
+        long_only=judge(outcome.profit_long, position == LONG, side == LONG),
+        short_only=judge(outcome.profit_short, position == SHORT, side == SHORT),
         buy_hold=performance(buy_and_hold(s.bars, s.settings, bars_per_year)),
         buckets=tuple(_buckets(outcome)),
         bars=len(s.bars),

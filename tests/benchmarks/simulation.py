@@ -9,7 +9,10 @@ are interleaved, since repeats on one machine differ more than the figures of on
 
 from __future__ import annotations
 
+import argparse
+import os
 import statistics
+import subprocess
 import sys
 import time
 import warnings
@@ -19,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from services.shared.malloc import MALLOC_ENVIRONMENT
 from services.simulator import engine, tables
 from services.simulator.domain import (
     Bars,
@@ -32,7 +36,7 @@ from services.simulator.metrics import Curve, drawdown, performance
 from services.simulator.report import Simulated, report
 
 BARS: Final = 1_000_000
-ROUNDS: Final = 7
+ROUNDS: Final = 15
 THRESHOLD: Final = 2.5
 NOTIONAL: Final = 1000.0
 FEE_BPS: Final = 5.0
@@ -189,26 +193,35 @@ def compare(outcome: engine.Outcome, trades: Any) -> str:
     return f"{len(ours)} trades agree one to one, prices and profits within {off:.0e}."
 
 
-def main() -> float:
-    """Prints the table; returns how many times as fast as vectorbt the same work is."""
+def run(rounds: int) -> None:
     bars, placed = market()
     peer = Timed("vectorbt from_signals: trades, equity, 3 metrics", vectorbt_signals(bars, placed))
     kernel = Timed("Stage1: trades, equity, drawdown, all metrics", stage1_kernel(bars, placed))
     whole = Timed("Stage1: signals, tables, metrics of 4 curves", stage1_whole(bars, placed))
     for each in (peer, kernel, whole):  # compiles, and touches the memory
         each.work()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         trades = peer.round()[0]
         outcome = kernel.round()[0]
         whole.round()
     lines = [
-        f"Simulation of {BARS:,} bars, {FEE_BPS:g} bps a side, {ROUNDS} interleaved rounds",
+        f"Simulation of {BARS:,} bars, {FEE_BPS:g} bps a side, {rounds} interleaved rounds",
         f"{'':<58} {'median':>8} {'range, ms':^19} {'Mbar/s':>7} {'ratio':>7}",
         *(each.row(peer) for each in (peer, kernel, whole)),
         compare(outcome, trades),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
-    return peer.median / kernel.median
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="The simulation kernel against vectorbt")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    rounds = parser.parse_args(arguments).rounds
+    if MALLOC_ENVIRONMENT.items() <= os.environ.items():
+        run(rounds)
+    else:  # the allocator reads its settings when a process starts; the services run with them
+        command = [sys.executable, "-m", __spec__.name, "--rounds", str(rounds)]
+        subprocess.run(command, env={**os.environ, **MALLOC_ENVIRONMENT}, check=True)
 
 
 if __name__ == "__main__":
