@@ -91,8 +91,9 @@ def _judge(
     constant = scores.constant_score(
         transform.apply(fit.target), transform.apply(validation.target)
     )
-    nothing = scores.learned_nothing(best, constant)
     predicted = transform.inverse(learned)
+    is_constant = bool(np.ptp(predicted) == 0)  # it may beat the fitted part's mean, by luck
+    nothing = is_constant or scores.learned_nothing(best, constant)
     found = thresholds.from_validation(predicted, validation.target)
     features, target = rows.rows(fold.test.start, fold.test.end)
     test = FoldRows(
@@ -111,7 +112,7 @@ def _judge(
         constant_score=constant,
         learned_nothing=nothing,
         thresholds=found,
-        evaluation=_evaluated(test, fitted, is_constant=found.long_percentile is None),
+        evaluation=_evaluated(test, fitted, is_constant=is_constant),
         importances=model.importances,
         device=device,
         fit_rows=fit.target.size,

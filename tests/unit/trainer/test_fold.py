@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.shared.evaluation import OWN, PERCENTILE, Pair
+from services.shared.evaluation import OWN, PERCENTILE, ZERO, Pair
 from services.trainer.domain import Learner, Refused, TrainedFold, TransformKind
 from tests.unit.trainer.examples import QUICK, Table, fold, table, trained
 
@@ -104,6 +104,16 @@ def test_a_model_that_cannot_split_learned_nothing_and_gives_no_signals() -> Non
     assert found.evaluation.signals[OWN].long.n_signals == 0
     assert found.evaluation.signals[OWN].long.signal_rate == 0.0
     assert (found.evaluation.errors.pearson, found.evaluation.errors.spearman) == (None, None)
+
+
+def test_a_constant_that_is_better_by_luck_learned_nothing_all_the_same() -> None:
+    data = table()
+    data.target[306:500] += 1.0
+    lucky = replace(QUICK, parameters={"min_child_weight": "1000", "base_score": "1"})
+    found = trained(data, learner=lucky)
+    assert found.best_score < found.constant_score
+    assert found.learned_nothing
+    assert found.evaluation.signals[ZERO].dual.n_signals == 0
 
 
 def test_signals_of_a_fold_that_learned_nothing_can_be_asked_for() -> None:
