@@ -28,6 +28,7 @@ async def main(settings: GatewaySettings) -> None:
 def server(settings: GatewaySettings) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(settings),
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,

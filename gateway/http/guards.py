@@ -45,16 +45,24 @@ def install(app: FastAPI, *, max_upload_bytes: int) -> None:
     app.add_middleware(RequestLog)
 
 
-class RequestLog:
-    """An id for the request, in every log line, answer and call made for it."""
+class Guard:
+    """Around requests only; start and stop of the application pass by."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        answer = self._answer if scope["type"] == "http" else self._app
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+class RequestLog(Guard):
+    """An id for the request, in every log line, answer and call made for it."""
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if re.fullmatch(r"[\w.-]{1,128}", given) else new_request_id()
         started, status = time.monotonic(), 0
@@ -82,13 +90,10 @@ class RequestLog:
             )
 
 
-class Crashes:
+class Crashes(Guard):
     """A bug is logged here and opaque outside; an answer under way is cut off, never faked."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def noting(message: Message) -> None:
@@ -109,18 +114,14 @@ class Crashes:
             await errors.answer(failed)(scope, receive, send)
 
 
-class SameOrigin:
+class SameOrigin(Guard):
     """A web page elsewhere must not reach a server on loopback.
 
     Host defeats names that an attacker lets point to 127.0.0.1; Origin defeats forms.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            _check_host(scope)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _check_host(scope)
         await self._app(scope, receive, send)
 
 
@@ -150,14 +151,14 @@ def _check_host(scope: Scope) -> None:
         )
 
 
-class BodyLimit:
+class BodyLimit(Guard):
     """Counts what arrives; nothing is kept here."""
 
     def __init__(self, app: ASGIApp, *, max_upload_bytes: int) -> None:
-        self._app = app
+        super().__init__(app)
         self._max_upload_bytes = max_upload_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         is_upload = headers.get("content-type", "").startswith("multipart/form-data")
         limit = self._max_upload_bytes if is_upload else JSON_BODY_BYTES
@@ -178,14 +179,11 @@ class BodyLimit:
         await self._app(scope, counting, send)
 
 
-class Conditional:
+class Conditional(Guard):
     """ETags for JSON answers that come in one piece; 304 for those the caller has."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET":
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
         known = Headers(scope=scope).get("if-none-match", "")

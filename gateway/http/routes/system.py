@@ -65,6 +65,6 @@ def _worker(proto: pb.Worker) -> schemas.Worker:
         memory_bytes=proto.memory_bytes,
         slots=proto.slots,
         busy=proto.busy,
-        versions=dict(proto.versions),
+        versions=dict(sorted(proto.versions.items())),
         last_seen_ms=proto.last_seen_ms,
     )

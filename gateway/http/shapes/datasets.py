@@ -33,7 +33,7 @@ def _dataset(proto: dataset_pb2.Dataset) -> dict[str, Any]:
         "ohlcv_last_ts": held.last_ohlcv_timestamp_ms,
         "indicator_first_ts": held.first_indicator_timestamp_ms if has_indicators else None,
         "indicator_last_ts": held.last_indicator_timestamp_ms if has_indicators else None,
-        "metadata": dict(proto.metadata),
+        "metadata": dict(sorted(proto.metadata.items())),
         "created_at": iso(proto.created_at_ms),
         "updated_at": iso(proto.updated_at_ms),
     }

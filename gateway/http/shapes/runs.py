@@ -167,7 +167,7 @@ def fold_result(result: run_pb2.FoldResult) -> dict[str, Any]:
         "learned_nothing": result.learned_nothing,
         "thresholds": _thresholds(result.thresholds),
         "metrics": plain(result.metrics),
-        "importances": dict(result.importances),
+        "importances": dict(sorted(result.importances.items(), key=lambda one: -one[1])),
         "device": result.device,
         "seconds": result.seconds,
         "model_sha256": result.model_sha256,
@@ -219,7 +219,7 @@ def _hyperparameters(proto: plan_pb2.Learner) -> dict[str, Any]:
         known["val_split_ratio"] = float(ratio)
     if transform := known.get("target_transform"):
         known["target_transform"] = word(plan_pb2.Learner.TargetTransform, transform, _TRANSFORM)
-    return {**known, **{name: _number(text) for name, text in proto.parameters.items()}}
+    return {**known, **{name: _number(text) for name, text in sorted(proto.parameters.items())}}
 
 
 def _number(text: str) -> Any:

@@ -130,5 +130,5 @@ def _bucket(proto: pb.TradeBucket) -> schemas.Bucket:
         mean_bars_held=proto.mean_bars_held,
         mean_mae_pct=percent(proto.mean_mae),
         mean_mfe_pct=percent(proto.mean_mfe),
-        exit_reasons={exit_reason(reason): n for reason, n in proto.exit_reasons.items()},
+        exit_reasons={exit_reason(reason): n for reason, n in sorted(proto.exit_reasons.items())},
     )

@@ -78,8 +78,8 @@ def exit_reason(ours: str) -> str:
 
 
 def plain(struct: Struct) -> dict[str, Any]:
-    """A Struct as JSON objects. It has no whole numbers: counts are told by their name."""
-    return {name: _value(name, value) for name, value in struct.items()}
+    """A Struct as JSON objects. It has no order and no whole numbers: counts are told by name."""
+    return {name: _value(name, struct[name]) for name in sorted(struct)}
 
 
 def _value(name: str, value: Any) -> Any:
