@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dataset.convert.checks import Checks
+from services.dataset.convert.manifest import claims, manifest_to_proto
+from services.dataset.domain.calendars import CalendarName, Gap
+from services.dataset.domain.columns import Column, ColumnType, Role, Table
+from services.dataset.domain.manifest import (
+    Manifest,
+    NoIndicators,
+    contradictions,
+    from_json,
+    measurement,
+    to_json,
+)
+from services.dataset.domain.names import is_slug, measurements
+from services.dataset.domain.timeline import GapPolicy, TimestampConvention
+from services.shared.errors import InvalidRequest
+
+counts = st.integers(0, 2**40)
+times = st.integers(-(2**42), 2**42)
+texts = st.text(max_size=20).filter(str.isprintable)
+gaps = st.builds(Gap, after_ms=times, before_ms=times, missing=counts)
+columns = st.builds(
+    Column,
+    name=texts,
+    table=st.sampled_from([Table.OHLCV, Table.INDICATORS]),
+    type=st.sampled_from(ColumnType),
+    role=st.sampled_from(Role),
+    null_count=counts,
+    horizon_bars=st.none() | st.integers(1, 100_000),
+)
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    lookback, indicators, lookahead = draw(counts), draw(st.integers(1, 2**40)), draw(counts)
+    return Manifest(
+        ohlcv_rows=lookback + indicators + lookahead,
+        indicator_rows=indicators,
+        lookback_rows=lookback,
+        lookahead_rows=lookahead,
+        first_ohlcv_timestamp_ms=draw(times),
+        last_ohlcv_timestamp_ms=draw(times),
+        first_indicator_timestamp_ms=draw(times),
+        last_indicator_timestamp_ms=draw(times),
+        bar_interval_ms=draw(st.integers(1, 2**40)),
+        calendar=draw(st.sampled_from(CalendarName)),
+        timestamp_convention=draw(st.sampled_from(TimestampConvention)),
+        gap_policy=draw(st.sampled_from(GapPolicy)),
+        gaps=tuple(draw(st.lists(gaps, max_size=3))),
+        version=draw(st.integers(1, 1000)),
+        dataset_id=draw(st.uuids()),
+        dataset_slug="slug",
+        symbol=draw(texts),
+        granularity=draw(texts),
+        source=draw(texts),
+        ohlcv_measurement="slug_v1_ohlcv_a1",
+        indicator_measurement="slug_v1_ind_a1",
+        columns=tuple(draw(st.lists(columns, max_size=4, unique_by=lambda c: c.name))),
+        content_hash="ab" * 32,
+        exported_at_ms=draw(times),
+    )
+
+
+@given(manifests())
+def test_a_manifest_comes_back_from_json_as_it_was(manifest: Manifest) -> None:
+    assert from_json(json.loads(json.dumps(to_json(manifest)))) == manifest
+
+
+@given(manifests())
+def test_a_manifest_does_not_contradict_itself_over_the_wire(manifest: Manifest) -> None:
+    checks = Checks()
+    claimed = claims(checks, "expected", manifest_to_proto(manifest))
+    checks.done()
+    assert list(contradictions(claimed, manifest)) == []
+
+
+@given(manifests(), st.sampled_from(["ohlcv_rows", "symbol", "calendar", "gaps", "columns"]))
+def test_a_claim_that_differs_is_a_contradiction(manifest: Manifest, field: str) -> None:
+    other = {
+        "ohlcv_rows": manifest.ohlcv_rows + 1,
+        "symbol": manifest.symbol + "x",
+        "calendar": "XNYS",
+        "gaps": (*manifest.gaps, Gap(after_ms=0, before_ms=9, missing=1)),
+        "columns": (("no such column", None),),
+    }
+    found = dict(contradictions({field: other[field]}, manifest))
+    assert list(found) == [field]
+
+
+@given(manifests())
+def test_rows_that_do_not_add_up_cannot_be_described(manifest: Manifest) -> None:
+    with pytest.raises(ValueError, match="are not all bars"):
+        replace(manifest, lookback_rows=manifest.lookback_rows + 1)
+
+
+@given(manifests())
+def test_a_dataset_of_bars_alone_has_no_table_of_indicators(manifest: Manifest) -> None:
+    assert measurement(manifest, Table.JOINED) == "slug_v1_ind_a1"
+    with pytest.raises(NoIndicators):
+        measurement(replace(manifest, indicator_measurement=None), Table.INDICATORS)
+
+
+@pytest.mark.parametrize("text", ["btc_4h_v1", "a", "a" * 48])
+def test_slugs(text: str) -> None:
+    assert is_slug(text)
+
+
+@pytest.mark.parametrize("text", ["", "4h", "Btc", "a" * 49, "a-b", "a.b", "a\n", "é", "_a"])
+def test_other_texts_are_no_slugs(text: str) -> None:
+    assert not is_slug(text)
+    with pytest.raises(InvalidRequest, match="a slug begins with a letter"):
+        measurements(text, 1, 1)
+
+
+def test_tables_are_named_by_slug_version_and_attempt() -> None:
+    assert measurements("btc_4h_v1", 3, 2) == ("btc_4h_v1_v3_ohlcv_a2", "btc_4h_v1_v3_ind_a2")
+
+
+def test_a_uuid_names_a_dataset_and_so_does_a_slug_of_hex_digits() -> None:
+    checks = Checks()
+    assert checks.name("dataset", str(UUID(int=7))) == UUID(int=7)
+    assert checks.name("dataset", "abcdef0123456789abcdef0123456789") == (
+        "abcdef0123456789abcdef0123456789"
+    )
+    assert checks.name("dataset", "No Such") == "No Such"
+    with pytest.raises(InvalidRequest, match="neither a slug nor a UUID"):
+        checks.done()
