@@ -30,7 +30,7 @@ def read_parquet(content: bytes, kind: Kind, options: Options) -> Raw:
         source = pa.BufferReader(content)
         schema = pq.read_schema(pa.BufferReader(content))
         texts = [field.name for field in schema if _is_text(field.type)]
-        file = pq.ParquetFile(source, read_dictionary=texts)
+        file = pq.ParquetFile(source, read_dictionary=texts, page_checksum_verification=True)
         declared = file.metadata.num_rows * max(1, file.metadata.num_columns) * 8
         groups = range(file.metadata.num_row_groups)
         stored = sum(file.metadata.row_group(group).total_byte_size for group in groups)

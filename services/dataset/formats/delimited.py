@@ -12,7 +12,7 @@ import polars as pl
 from services.dataset.formats.columns import BARS, columns_of
 from services.dataset.formats.options import Format, Kind, Options
 from services.dataset.formats.raw import Raw
-from services.dataset.formats.refusal import named, refused
+from services.dataset.formats.refusal import Places, named, refused
 from services.dataset.formats.text import Text, text_of
 
 _VALUE: Final = re.compile(r"[+-]?[0-9][0-9.,:/ T+-]*(e[+-]?[0-9]+|Z)?", re.IGNORECASE)
@@ -47,7 +47,7 @@ def _without_header(text: Text, first: Sequence[str], kind: Kind, options: Optio
     names = _TSSB[len(first)]
     columns = columns_of(names, kind, options)
     note = f"TSSB market history: no header, {len(first)} fields, the first a date as YYYYMMDD."
-    frame = _frame(text, names, columns.texts)
+    frame = _frame(text, names, columns.texts, header=0)
     notes = (note, *text.notes)
     return Raw(
         frame=frame, places=text.places, columns=columns, format=Format.TSSB_MARKET, notes=notes
@@ -56,13 +56,13 @@ def _without_header(text: Text, first: Sequence[str], kind: Kind, options: Optio
 
 def _with_header(text: Text, names: tuple[str, ...], kind: Kind, options: Options) -> Raw:
     columns = columns_of(names, kind, options)
-    text = text.without_first()
-    if not text.data:
+    places = Places(text.places.noun, text.places.numbers[1:])
+    if not len(places.numbers):
         raise refused("has a header, but no rows")
-    frame = _frame(text, names, columns.texts | set(options.text_columns))
+    frame = _frame(text, names, columns.texts | set(options.text_columns), header=1)
     format_, why = _format_of(frame, kind, options)
     notes = (why, *text.notes, *columns.notes)
-    return Raw(frame=frame, places=text.places, columns=columns, format=format_, notes=notes)
+    return Raw(frame=frame, places=places, columns=columns, format=format_, notes=notes)
 
 
 def _format_of(frame: pl.DataFrame, kind: Kind, options: Options) -> tuple[Format, str]:
@@ -82,35 +82,39 @@ def _format_of(frame: pl.DataFrame, kind: Kind, options: Options) -> tuple[Forma
     return Format.CSV, "CSV: the first line has column names."
 
 
-def _frame(text: Text, names: Sequence[str], texts: AbstractSet[str]) -> pl.DataFrame:
+def _frame(
+    text: Text, names: Sequence[str], texts: AbstractSet[str], *, header: int
+) -> pl.DataFrame:
     """Columns that hold numbers as Float64 where every field is one, all else as stripped text.
 
     The typed read is the fast path; whatever it cannot take is read as text, so that what is
     wrong can be told by line.
     """
-    sample = _read(text, dict.fromkeys(map(str, range(len(names))), pl.String), _SAMPLE_ROWS)
+    strings = dict.fromkeys(map(str, range(len(names))), pl.String)
+    sample = _read(text, strings, header, _SAMPLE_ROWS)
     numeric = sample.select(pl.all().cast(pl.Float64, strict=False).is_not_null().any()).row(0)
     types: dict[str, type[pl.DataType]] = {
         str(place): pl.Float64 if is_number and name not in texts else pl.String
         for place, (name, is_number) in enumerate(zip(names, numeric, strict=True))
     }
     try:
-        frame = _read(text, types)
+        frame = _read(text, types, header)
     except pl.exceptions.PolarsError:
-        frame = _read(text, dict.fromkeys(types, pl.String))
-    if len(frame) != len(text.places.numbers):
-        raise refused("cannot be split into rows: its quotes do not fit its line ends")
+        frame = _read(text, strings, header)
+    if len(frame) != len(text.places.numbers) - header:
+        raise refused("cannot be split into rows")
     stripped = pl.col(pl.String).str.strip_chars()
     full = pl.when(stripped != "").then(stripped)
     return frame.with_columns(full.name.keep()).rename(dict(zip(frame.columns, names, strict=True)))
 
 
 def _read(
-    text: Text, types: Mapping[str, type[pl.DataType]], rows: int | None = None
+    text: Text, types: Mapping[str, type[pl.DataType]], header: int, rows: int | None = None
 ) -> pl.DataFrame:
     return pl.read_csv(
         text.data,
         has_header=False,
+        skip_lines=header,
         schema=dict(types),
         separator=text.separator,
         quote_char='"' if b'"' in text.data else None,

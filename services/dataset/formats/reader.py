@@ -22,7 +22,15 @@ from services.dataset.formats.delimited import read_text
 from services.dataset.formats.numbers import numbers_of
 from services.dataset.formats.options import Format, Kind, Options, Parsed
 from services.dataset.formats.raw import Raw
-from services.dataset.formats.refusal import FILE, FileRefused, Int64s, named, refuse_rows, refused
+from services.dataset.formats.refusal import (
+    FILE,
+    FileRefused,
+    Int64s,
+    ambiguous,
+    named,
+    refuse_rows,
+    refused,
+)
 from services.dataset.formats.rules import (
     broken_bars,
     broken_numbers,
@@ -97,7 +105,7 @@ def _one_market(raw: Raw, picked: str | None) -> Raw:
         raise refused(f"has no market in column {name!r} {where}")
     markets = column.unique(maintain_order=True).to_list()
     if picked is None and len(markets) > 1:
-        raise refused(f"is missing: the file holds the markets {named(markets)}", field="market")
+        raise ambiguous(f"is missing: the file holds the markets {named(markets)}", option="market")
     if picked is not None and picked not in markets:
         raise refused(f"is {picked!r}, but the file holds {named(markets)}", field="market")
     kept = (column == (picked or markets[0])).to_numpy()

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from services.dataset.formats.columns import BARS
 
 DISGUISE: Final = 0.999
-_BLOCK: Final = 64
+_BLOCK: Final = 4_000_000  # values
 _TARGET_PREFIXES: Final = ("TGT", "tgt", "target")
 
 Matrix = NDArray[np.float64]
+Centred = tuple[Matrix, Matrix]
 
 
 class Role(StrEnum):
@@ -81,10 +82,11 @@ def _is_constant(column: pa.ChunkedArray) -> bool:
 def _disguised(table: pa.Table, features: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
     if not targets:
         return
-    goals = _matrix(table, targets)
-    for start in range(0, len(features), _BLOCK):
-        block = features[start : start + _BLOCK]
-        correlations = correlation(_matrix(table, block), goals)
+    goals = _centred(_matrix(table, targets))
+    width = max(1, _BLOCK // max(1, table.num_rows))
+    for start in range(0, len(features), width):
+        block = features[start : start + width]
+        correlations = _correlation(_centred(_matrix(table, block)), goals)
         for row, column in np.argwhere(np.abs(correlations) > DISGUISE):
             yield (
                 f"Feature {block[row]!r} has a correlation of {correlations[row, column]:.6f} "
@@ -97,8 +99,11 @@ def correlation(left: Matrix, right: Matrix) -> Matrix:
 
     NaN where fewer than three such rows are left or one side does not vary.
     """
-    x, here = _centred(left)
-    y, there = _centred(right)
+    return _correlation(_centred(left), _centred(right))
+
+
+def _correlation(left: Centred, right: Centred) -> Matrix:
+    (x, here), (y, there) = left, right
     n = here.T @ there
     with np.errstate(invalid="ignore", divide="ignore"):
         x_sum, y_sum = x.T @ there, here.T @ y
@@ -109,7 +114,7 @@ def correlation(left: Matrix, right: Matrix) -> Matrix:
     return np.where((n > 2) & varies, found, np.nan)
 
 
-def _centred(values: Matrix) -> tuple[Matrix, Matrix]:
+def _centred(values: Matrix) -> Centred:
     """Columns of mean 0 and deviation 1 (0 where a value is missing), and where one is not."""
     here = np.isfinite(values)
     count = np.maximum(here.sum(axis=0), 1)

@@ -22,6 +22,7 @@ _NEWLINE, _SPACE, _QUOTE = 10, 32, 34
 _SEPARATORS: Final = ("\t", ";", ",")
 _NAMES: Final = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces", "|": "bars"}
 _SAMPLE: Final = 100
+_BLOCK: Final = 1 << 20
 
 Bytes = NDArray[np.uint8]
 
@@ -36,14 +37,8 @@ class Text:
     notes: tuple[str, ...]
 
     def first_fields(self) -> list[str]:
-        return next(_split([self._first().decode()], self.separator))
-
-    def without_first(self) -> Text:
-        rest = Places(self.places.noun, self.places.numbers[1:])
-        return replace(self, data=self.data[len(self._first()) + 1 :], places=rest)
-
-    def _first(self) -> bytes:
-        return self.data[: self.data.index(b"\n")]
+        first = self.data[: self.data.index(b"\n")]
+        return next(_split([first.decode()], self.separator))
 
 
 def text_of(raw: bytes, options: Options) -> Text:
@@ -70,28 +65,28 @@ def _decoded(raw: bytes) -> bytes:
             ) from None
     data = raw.removeprefix(_BOM)
     if b"\r" in data:
-        data = re.sub(rb"\r+\n", b"\n", data) if b"\n" in data else data.replace(b"\r", b"\n")
+        data = data.replace(b"\r\n", b"\n") if b"\n" in data else data.replace(b"\r", b"\n")
+        data = re.sub(rb"\r+\n", b"\n", data) if b"\r" in data else data
     return data if data.endswith(b"\n") else data + b"\n"
 
 
 def _without_blank_lines(data: bytes) -> tuple[bytes, Int64s]:
     codes = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(codes == _NEWLINE)
+    ends = _line_ends(codes)
     starts = np.concatenate([[0], ends[:-1] + 1])
+    if bool((codes[starts] > _SPACE).all()):
+        return data, np.arange(1, len(ends) + 1)
     kept: Mask = np.logical_or.reduceat(codes > _SPACE, starts)
     if not kept.any():
         raise refused("is empty")
-    numbers: Int64s = np.flatnonzero(kept) + 1
-    if not kept.all():
-        data = codes[np.repeat(kept, ends + 1 - starts)].tobytes()
-    return data, numbers
+    return codes[np.repeat(kept, ends + 1 - starts)].tobytes(), np.flatnonzero(kept) + 1
 
 
 def _separator_of(data: bytes, options: Options) -> tuple[str, tuple[str, ...]]:
     if options.separator is not None:
         if len(options.separator) != 1 or not options.separator.isascii():
             raise refused(f"is {options.separator!r}: give one ASCII character", field="separator")
-        if options.separator in '"\r\n\0' or options.separator.isalnum():
+        if options.separator in '"\r\n\0.+-' or options.separator.isalnum():
             raise refused(f"is {options.separator!r}, which cannot separate", field="separator")
         return options.separator, ()
     whole_lines = max(data.rfind(b"\n", 0, 1 << 16), data.index(b"\n"))
@@ -135,12 +130,9 @@ def _single_spaced(data: bytes) -> bytes:
 def _even(text: Text) -> Text:
     """The text without separators at the ends of lines; refused when lines differ in length."""
     codes = np.frombuffer(text.data, np.uint8)
-    separates = codes == ord(text.separator)
-    if _QUOTE in text.data:
-        separates &= ~_quoted(codes, text.places)
-    ends = np.flatnonzero(codes == _NEWLINE)
-    counts = np.diff(np.flatnonzero(codes[separates | (codes == _NEWLINE)] == _NEWLINE), prepend=-1)
-    trailing = separates[ends - 1]
+    ends = _line_ends(codes)
+    counts = np.diff(np.flatnonzero(_marks(codes, ends, text)), prepend=-1)
+    trailing = codes[ends - 1] == ord(text.separator)
     header = counts[0] - (1 if trailing[0] and not text.first_fields()[-1] else 0)
     surplus = trailing & (counts == header + 1)
     rule = f"does not have the {header} fields of the first line"
@@ -153,11 +145,37 @@ def _even(text: Text) -> Text:
     return replace(text, data=codes[keep].tobytes(), notes=(*text.notes, note))
 
 
-def _quoted(codes: Bytes, places: Places) -> Mask:
-    """Which bytes lie inside quotes. A line break there is refused."""
+def _line_ends(codes: Bytes) -> Int64s:
+    return np.concatenate([np.flatnonzero(b == _NEWLINE) + start for start, b in _blocks(codes)])
+
+
+def _marks(codes: Bytes, ends: Int64s, text: Text) -> Mask:
+    """For every separator and line end, in order, whether it is a line end."""
+    separator = ord(text.separator)
+    if _QUOTE in text.data:
+        separates = (codes == separator) & ~_quoted(codes, ends, text)
+        found = codes[separates | (codes == _NEWLINE)]
+    else:
+        found = np.concatenate([b[(b == separator) | (b == _NEWLINE)] for _, b in _blocks(codes)])
+    return np.equal(found, _NEWLINE)
+
+
+def _blocks(codes: Bytes) -> Iterator[tuple[int, Bytes]]:
+    """Pieces small enough that what is made of them stays in the processor's cache."""
+    for start in range(0, len(codes), _BLOCK):
+        yield start, codes[start : start + _BLOCK]
+
+
+def _quoted(codes: Bytes, ends: Int64s, text: Text) -> Mask:
+    """Which bytes lie inside quotes; these must span whole fields and end on their line."""
     inside: Mask = (np.cumsum(codes == _QUOTE, dtype=np.uint8) & 1).astype(np.bool_)
-    broken = inside[codes == _NEWLINE]
-    if broken.any():
-        line = places.numbers[int(np.argmax(broken))]
-        raise refused(f"has a quote in line {line} that does not end there")
+    refuse_rows(text.places, [("has a quote that does not end there", inside[ends])])
+    quotes = np.flatnonzero(codes == _QUOTE)
+    before = np.where(quotes[::2] > 0, codes[quotes[::2] - 1], _NEWLINE)
+    after = codes[quotes[1::2] + 1]
+    edges = (ord(text.separator), _NEWLINE, _QUOTE)
+    stray = np.repeat(~np.isin(before, edges) | ~np.isin(after, edges), 2)
+    broken = np.zeros(len(ends), np.bool_)
+    broken[np.searchsorted(ends, quotes[stray])] = True
+    refuse_rows(text.places, [("has quotes around a part of a field", broken)])
     return inside

@@ -142,7 +142,7 @@ def _numeric(stamp: pl.Series, places: Places, options: Options) -> Instants:
         if compact is not None:
             local, note = compact
             return _utc(local, None, (note,), stamp.name, places, options)
-    if options.zone is not None:
+    if options.zone not in (None, "UTC"):
         raise refused("is given, but the times are numbers, which are UTC", field="zone")
     if options.unit is not None:
         return _scaled(integers, scale, options.unit, places), ()

@@ -125,7 +125,12 @@ def test_names_must_differ(files: Files) -> None:
         (gzip.compress(GOOD.encode()) + b"rest", "after the end of its gzip"),
         (gzip.compress(gzip.compress(GOOD.encode())), "gzip inside gzip"),
         (gzip.compress(b""), "is empty"),
-        (HEADER.encode() + b'2024-05-01,"1,2,.5,1.5,7\n', "quote in line 2"),
+        (
+            HEADER.encode() + b'2024-05-01,"1,2,.5,1.5,7\n',
+            "a quote that does not end there in 1 line: 2",
+        ),
+        (b'Date,A\n2024-05-01,1"2,3"4\n', "quotes around a part of a field in 1 line: 2"),
+        (b'Date,A\n2024-05-01, "1"\n', "quotes around a part of a field in 1 line: 2"),
         (b"1714572000000,1,2,.5,1.5,7,1714572059999,1,1,1,1,0\n", "has no header"),
         (b"2012.02.01,00:00,1,2,.5,1.5,7\n", "has no header"),
         (b"20120201 000000;1;2;.5;1.5;7\n", "has no header"),
