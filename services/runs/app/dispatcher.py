@@ -108,6 +108,8 @@ class Dispatcher:
                 log.warning("queue_not_readable", reason=error.reason, error=str(error))
 
     def _start(self, line: Line[Any], claim: Claim[Any]) -> None:
+        if overtaken := self._tasks.get(claim.subject_id):
+            overtaken.cancel()
         task = asyncio.create_task(self._attempt(line, claim))
         self._tasks[claim.subject_id] = task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final
 from uuid import UUID
@@ -19,6 +19,10 @@ from services.shared.errors import InvalidRequest, Violation
 MAX_PAGE: Final = 1000
 MAX_SKIP: Final = 100_000
 _DEFAULT_PAGE: Final = 50
+_STATES: Final[Mapping[int, State | None]] = {
+    number: State(name.removeprefix("STATE_")) if number else None
+    for name, number in run_pb2.Run.State.items()
+}
 _NOBODY: Final = UUID(int=0)
 
 
@@ -86,12 +90,9 @@ class Checks:
 
     def state(self, number: int) -> State | None:
         """Runs and simulations have the same; unspecified is any."""
-        try:
-            name = run_pb2.Run.State.Name(number)
-        except ValueError:
+        if number not in _STATES:
             self.refuse("state", f"is {number}, no state")
-            return None
-        return State(name.removeprefix("STATE_")) if number else None
+        return _STATES.get(number)
 
     def page(self, size: int, token: str, skip: int) -> Page:
         return Page(
