@@ -104,8 +104,10 @@ def text(value: Any) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    if value is None or not math.isfinite(value):
+    if value is None or math.isnan(value):
         return NOTHING
+    if math.isinf(value):
+        return "infinite"
     return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.1f}"
 
 

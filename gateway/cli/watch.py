@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rich.progress import Progress, TaskID
 
@@ -11,6 +11,8 @@ from gateway.cli.api import Api
 from gateway.cli.events import Event, Followed
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
+
+_NOTE_EVERY: Final = 10
 
 
 def until_ended(api: Api, path: str) -> Any:
@@ -31,7 +33,7 @@ def completed(what: str, found: Any) -> None:
 
 
 class _Shown:
-    """Folds as a bar with the fold under way; where there is no terminal, a line each."""
+    """Folds as a bar with the fold under way; where there is no terminal, a line now and then."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -55,8 +57,8 @@ class _Shown:
     def _fold_completed(self, data: dict[str, Any]) -> None:
         done, count = data["folds_completed"], data["fold_count"]
         self._bar.update(self._task, completed=done, total=count)
-        if self._bar.disable:
-            output.note(f"fold {data['fold_number']} is done ({done}/{count})")
+        if self._bar.disable and (done % _NOTE_EVERY == 0 or done == count):
+            output.note(f"{done} of {count} folds are done")
 
     def _log(self, data: dict[str, Any]) -> None:
         output.note(data["text"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -131,7 +131,7 @@ def import_(
 
 
 def upload(
-    api: Api, fields: dict[str, Any], files: dict[str, Path | None], *, key: str | None = None
+    api: Api, fields: dict[str, Any], files: Mapping[str, Path | None], *, key: str | None = None
 ) -> Any:
     """What POST /api/datasets answers."""
     there = {name: path for name, path in files.items() if path is not None}

@@ -26,6 +26,9 @@ _SIZES: Final = {
     "start_fold": "First fold run [default: 0].",
     "end_fold": "First fold not run [default: all].",
 }
+_SIGNAL_RULES: Final = (
+    *("own_long_threshold", "own_short_threshold", "signals_when_learned_nothing"),
+)
 _Command = Callable[..., None]
 
 
@@ -48,7 +51,9 @@ def spec_options(command: _Command) -> _Command:
             click.option(f"--{name.replace('_', '-')}", type=int, help=text)
             for name, text in _SIZES.items()
         ),
-        click.option("--strict", is_flag=True, help="Warnings of the plan become errors."),
+        click.option(
+            "--strict", is_flag=True, default=None, help="Warnings of the plan become errors."
+        ),
         click.option(
             "-P",
             "parameters",
@@ -69,6 +74,7 @@ def spec_options(command: _Command) -> _Command:
         click.option(
             "--signals-when-learned-nothing",
             is_flag=True,
+            default=None,
             help="Folds that learned nothing give signals all the same.",
         ),
     ]
@@ -79,24 +85,18 @@ def spec_options(command: _Command) -> _Command:
 
 def spec(given: dict[str, Any]) -> dict[str, Any]:
     """The body of POST /api/runs/plan from the options above."""
-    walk = {name: given[name] for name in (*_SIZES, "strict") if given[name] not in (None, False)}
-    rules = {
-        name: given[name]
-        for name in ("own_long_threshold", "own_short_threshold", "signals_when_learned_nothing")
-        if given[name] not in (None, False)
-    }
     body = {
-        "dataset": given["dataset"],
-        "version": given["version"],
-        "target_column": given["target_column"],
+        **_given(given, "dataset", "version", "target_column", "horizon_bars", "device"),
         "feature_columns": list(given["feature_columns"]),
-        "horizon_bars": given["horizon_bars"],
-        "device": given["device"],
-        "walk_config": walk,
+        "walk_config": _given(given, *_SIZES, "strict"),
         "hyperparameters": dict(pair(text, "-P") for text in given["parameters"]),
-        "signal_rules": rules,
+        "signal_rules": _given(given, *_SIGNAL_RULES),
     }
-    return {name: value for name, value in body.items() if value not in (None, {}, [])}
+    return {name: value for name, value in body.items() if value}
+
+
+def _given(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names if options[name] is not None}
 
 
 @click.group(epilog=exit_codes())

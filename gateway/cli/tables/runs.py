@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,8 +99,8 @@ def folds(found: Sequence[Record]) -> None:
         ("IC", "ic", number),
         ("signals", "signals", text),
         ("hit rate", "hit_rate", percent),
-        ("PF dual", "profit_factor", text),
-        ("PF always long", "always_long", text),
+        ("PF dual", "profit_factor", number),
+        ("PF always long", "always_long", number),
         ("s", "seconds", number),
     ]
     output.table([{**fold, **_of_fold(fold)} for fold in found if fold["stored"]], columns)
@@ -119,8 +120,8 @@ def _of_fold(fold: Record) -> dict[str, Any]:
     }
 
 
-def profit_factor(side: Record) -> str:
-    return "infinite" if side["profit_factor_is_infinite"] else number(side["profit_factor"])
+def profit_factor(side: Record) -> float | None:
+    return math.inf if side["profit_factor_is_infinite"] else side["profit_factor"]
 
 
 def pooled(summaries: Mapping[str, Record]) -> None:
@@ -155,4 +156,4 @@ def _pooled(summary: Record) -> dict[str, str]:
 
 
 def _side(side: Record) -> str:
-    return f"{profit_factor(side)} ({percent(side['hit_rate'])}, {side['n_signals']})"
+    return f"{number(profit_factor(side))} ({percent(side['hit_rate'])}, {side['n_signals']})"

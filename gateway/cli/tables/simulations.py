@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -96,16 +97,15 @@ def performance(found: Record) -> None:
         "short only": found["short_only"],
         "buy & hold": found["buy_hold"],
     }
-    table_rows = [
+    figures = [
         {"figure": title, **{side: _figure(p, field) for side, p in sides.items()}}
         for title, field in _PERFORMANCE
     ]
-    output.table(table_rows, ["figure", *sides])
+    output.table(figures, [("figure", "figure", text), *((side, side, text) for side in sides)])
 
 
-def _figure(found: Record, field: str) -> str:
-    flag = f"{field.removesuffix('_ratio')}_is_infinite"
-    if found.get(flag):
-        return "infinite"
-    value = found[field]
-    return text(value) if isinstance(value, int) else number(value)
+def _figure(found: Record, field: str) -> float | None:
+    if found.get(f"{field.removesuffix('_ratio')}_is_infinite"):
+        return math.inf
+    value: float | None = found[field]
+    return value
