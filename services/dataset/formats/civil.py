@@ -56,7 +56,9 @@ def civil_of(stamp: pl.Series, time: pl.Series | None, places: Places, options: 
     if time is None:
         parts = stamp.str.extract_groups(_STAMP).struct.unnest()
         date, time, offset = parts["1"], parts["2"], parts["3"]
-        refuse_rows(places, [("has a time that cannot be read", _mask(date.is_null()))])
+        refuse_rows(
+            places, [("has a time that is no date such as 2024-05-01 14:00", _mask(date.is_null()))]
+        )
         offset_ms = _offsets(offset, places)
     days, notes = _days(date, stamp.name, places, options)
     time_ms, more = _times(time, days, places, options)

@@ -157,7 +157,8 @@ def _marks(codes: Bytes, ends: Int64s, text: Text) -> Mask:
         found = codes[separates | (codes == _NEWLINE)]
     else:
         found = np.concatenate([b[(b == separator) | (b == _NEWLINE)] for _, b in _blocks(codes)])
-    return np.equal(found, _NEWLINE)
+    marks: Mask = found == _NEWLINE
+    return marks
 
 
 def _blocks(codes: Bytes) -> Iterator[tuple[int, Bytes]]:
