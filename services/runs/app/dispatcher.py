@@ -64,11 +64,19 @@ class Line(Protocol[Work]):
         """It does not answer."""
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """`work` may be cancelled at any time; `whole` then settles what becomes of it."""
+
+    work: asyncio.Task[None]
+    whole: asyncio.Task[None]
+
+
 class Dispatcher:
     def __init__(self, lines: Sequence[Line[Any]], *, clock: Clock) -> None:
         self._lines = lines
         self._clock = clock
-        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._attempts: dict[UUID, _Attempt] = {}
         self._woken = asyncio.Event()
 
     def nudge(self) -> None:
@@ -86,17 +94,17 @@ class Dispatcher:
                 except TimeoutError:
                     continue
         finally:
-            await self._end(list(self._tasks.values()))
+            await self._end(*self._attempts.values())
 
     async def stop(self, subject_id: UUID) -> None:
-        if task := self._tasks.get(subject_id):
-            await self._end([task])
+        if attempt := self._attempts.get(subject_id):
+            await self._end(attempt)
 
-    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+    async def _end(self, *attempts: _Attempt) -> None:
+        for attempt in attempts:
+            attempt.work.cancel()
+        if attempts:
+            await asyncio.wait([attempt.whole for attempt in attempts])
 
     async def _fill(self) -> None:
         for line in self._lines:
@@ -108,42 +116,41 @@ class Dispatcher:
                 log.warning("queue_not_readable", reason=error.reason, error=str(error))
 
     def _start(self, line: Line[Any], claim: Claim[Any]) -> None:
-        if overtaken := self._tasks.get(claim.subject_id):
-            overtaken.cancel()
-        task = asyncio.create_task(self._attempt(line, claim))
-        self._tasks[claim.subject_id] = task
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if self._tasks.get(claim.subject_id) is task:
-                del self._tasks[claim.subject_id]
-            self.nudge()
-
-        task.add_done_callback(ended)
-
-    async def _attempt(self, line: Line[Any], claim: Claim[Any]) -> None:
+        if overtaken := self._attempts.get(claim.subject_id):
+            overtaken.work.cancel()
         with structlog.contextvars.bound_contextvars(
             subject_id=str(claim.subject_id), attempt=claim.attempt, worker=claim.worker.address
         ):
             log.info("attempt_started")
-            try:
-                await line.do(claim)
-                log.info("attempt_done")
-            except asyncio.CancelledError:
-                await asyncio.shield(self._release(line, claim))
-                raise
-            except StaleAttempt as error:
-                log.info("attempt_stale", error=str(error))
-            except (InvalidRequest, Conflict, NotFound) as error:
-                await self._fail(line, claim, error)
-            except Stage1Error as error:
-                if error.reason in _BUSY:
-                    await asyncio.sleep(_BUSY_SECONDS)
-                    await self._release(line, claim)
-                else:
-                    await self._lose(line, claim, error)
-            except Exception as error:
-                log.exception("attempt_crashed")
-                await self._lose(line, claim, error)
+            work = asyncio.create_task(line.do(claim))
+            whole = asyncio.create_task(self._see_through(line, claim, work))
+        attempt = self._attempts[claim.subject_id] = _Attempt(work, whole)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if self._attempts.get(claim.subject_id) is attempt:
+                del self._attempts[claim.subject_id]
+            self.nudge()
+
+        whole.add_done_callback(ended)
+
+    async def _see_through(
+        self, line: Line[Any], claim: Claim[Any], work: asyncio.Task[None]
+    ) -> None:
+        await asyncio.wait([work])
+        error = None if work.cancelled() else work.exception()
+        if work.cancelled():
+            await self._release(line, claim)
+        elif error is None:
+            log.info("attempt_done")
+        elif isinstance(error, StaleAttempt):
+            log.info("attempt_stale", error=str(error))
+        elif isinstance(error, InvalidRequest | Conflict | NotFound):
+            await self._fail(line, claim, error)
+        elif isinstance(error, Stage1Error) and error.reason in _BUSY:
+            await asyncio.sleep(_BUSY_SECONDS)
+            await self._release(line, claim)
+        else:
+            await self._lose(line, claim, error)
 
     async def _release(self, line: Line[Any], claim: Claim[Any]) -> None:
         await self._settle(line, claim, lambda p: p.release(claim.attempt), "")
@@ -155,19 +162,25 @@ class Dispatcher:
 
         await self._settle(line, claim, fail, "")
 
-    async def _lose(self, line: Line[Any], claim: Claim[Any], error: Exception) -> None:
-        why = str(error) if isinstance(error, Stage1Error) else "The runs service failed."
-        try:
-            if isinstance(error, Unavailable | Stalled):
-                await line.forget(claim.worker)
-        except Stage1Error as unforgotten:
-            log.warning("worker_not_forgotten", error=str(unforgotten))
+    async def _lose(self, line: Line[Any], claim: Claim[Any], error: BaseException) -> None:
+        why = str(error)
+        if not isinstance(error, Stage1Error):
+            log.error("attempt_crashed", exc_info=error)
+            why = "The runs service failed; its log says how."
+        if isinstance(error, Unavailable | Stalled):
+            await self._forget(line, claim.worker)
         await self._settle(
             line,
             claim,
             lambda p: p.lose(claim.attempt, why, self._clock()),
             f"Attempt {claim.attempt} was lost: {why}",
         )
+
+    async def _forget(self, line: Line[Any], worker: Worker) -> None:
+        try:
+            await line.forget(worker)
+        except Stage1Error as error:
+            log.warning("worker_not_forgotten", error=str(error))
 
     async def _settle(self, line: Line[Any], claim: Claim[Any], move: Move, note: str) -> None:
         """Where even this fails, the lease runs out."""

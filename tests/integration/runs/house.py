@@ -97,6 +97,13 @@ class Service:
                     return event
         raise AssertionError(f"The run ended without {kind}.")
 
+    async def stored(self, run_id: str, folds: int) -> None:
+        """Returns when so many folds are."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for event in self.watch(run_id):
+                if event.fold_completed.folds_completed == folds:
+                    return
+
     async def ended(self, run_id: str) -> run_pb2.Run:
         await self.events(run_id)
         return await self.run(run_id)
