@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 
 import orjson
 import polars as pl
+import polars.selectors as cs
 from fastapi import Request
 from google.protobuf.message import Message
 from starlette.responses import Response, StreamingResponse
@@ -69,7 +70,7 @@ async def json_objects(
     """`{…before, rows: [{column: value}], "count": n}`"""
     head = orjson.dumps(dict(before))[:-1] + (b"," if before else b"") + orjson.dumps(rows) + b":["
     frames = await begun(_frames(read_ipc(channel, method, asked)))
-    body = _json(frames, reshape, lambda _: head, _objects)
+    body = _json(frames, reshape, lambda _: head, as_objects)
     return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES["json"])
 
 
@@ -82,7 +83,9 @@ async def json_table(
     def head(frame: pl.DataFrame) -> bytes:
         return b'{"columns":' + orjson.dumps(frame.columns) + b',"dataset":['
 
-    return StreamingResponse(_json(frames, reshape, head, _arrays), media_type=MEDIA_TYPES["json"])
+    return StreamingResponse(
+        _json(frames, reshape, head, as_arrays), media_type=MEDIA_TYPES["json"]
+    )
 
 
 async def csv(
@@ -121,7 +124,7 @@ async def _frames(ipc: AsyncGenerator[memoryview]) -> AsyncGenerator[pl.DataFram
             if is_first and decoder.schema is not None:
                 yield pl.DataFrame(decoder.schema.empty_table())
             for batch in batches:
-                yield pl.DataFrame(batch).fill_nan(None)
+                yield finite(pl.DataFrame(batch))
     decoder.finish()
 
 
@@ -157,10 +160,17 @@ def _csv_rows(frame: pl.DataFrame) -> bytes:
     return frame.write_csv(include_header=False).encode()
 
 
-def _objects(frame: pl.DataFrame) -> bytes:
+def finite(frame: pl.DataFrame) -> pl.DataFrame:
+    """What is no number is missing, in every format."""
+    return frame.with_columns(pl.when(cs.float().is_finite()).then(cs.float()))
+
+
+def as_objects(frame: pl.DataFrame) -> bytes:
+    """`{…},{…}`, a row each."""
     return frame.write_ndjson().rstrip("\n").replace("\n", ",").encode()
 
 
-def _arrays(frame: pl.DataFrame) -> bytes:
+def as_arrays(frame: pl.DataFrame) -> bytes:
+    """`[…],[…]`, a row each; numbers only."""
     rows = frame.write_csv(include_header=False, null_value="null", line_terminator="],[")
     return f"[{rows[:-2]}".encode()

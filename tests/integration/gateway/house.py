@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ FIELDS: Final = {
     "symbol": "EURUSD",
     "granularity": "1h",
     "calendar": "24x5_fx",
-    "targets": '[{"name": "TGT_FWD6", "horizon_bars": 6}, {"name": "TGT_PLANTED", "horizon_bars": 6}]',
+    "targets": json.dumps(
+        [{"name": name, "horizon_bars": 6} for name in ("TGT_FWD6", "TGT_PLANTED")]
+    ),
 }
 SPEC: Final[dict[str, Any]] = {
     "target_column": "TGT_PLANTED",
@@ -82,7 +85,7 @@ async def gateway(
         **settings,
     )
     listener = listening(chosen)
-    url = "http://127.0.0.1:{}".format(listener.getsockname()[1])
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = server(chosen)
     serving = asyncio.create_task(running.serve(sockets=[listener]))
     try:
@@ -106,3 +109,33 @@ async def imported(client: httpx.AsyncClient, slug: str, **fields: str) -> dict[
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
+
+async def ended(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What became of a run or simulation, once its events have ended."""
+    created = await client.post(path, json=body)
+    assert created.status_code == 202, created.text
+    address = created.headers["location"]
+    async with client.stream("GET", f"{address}/events") as events:
+        async for _ in events.aiter_raw():
+            pass
+    found: dict[str, Any] = (await client.get(address)).json()
+    assert found["status"] == "COMPLETED", found
+    return found
+
+
+def refusal(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The details of a refusal, whose envelope is checked here."""
+    body = answer.json()
+    assert answer.status_code == status, answer.text
+    assert set(body) == {"error", "details"}
+    assert body["error"].endswith(".")
+    details: dict[str, Any] = body["details"]
+    assert set(details) == {"reason", "fields", "request_id"}
+    assert details["request_id"] == answer.headers["x-request-id"]
+    assert details["reason"] == reason
+    return details
+
+
+def fields(details: dict[str, Any]) -> set[str]:
+    return {one["field"] for one in details["fields"]}

@@ -1,0 +1,199 @@
+"""What keeps strangers out. No service is needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+
+from gateway.http.__main__ import listening
+from gateway.http.settings import GatewaySettings
+from services.shared.errors import Unavailable
+from tests.integration.gateway.house import fields, gateway, refusal
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+async def alone() -> AsyncIterator[httpx.AsyncClient]:
+    """A gateway with nobody behind it."""
+    async with gateway(max_upload_bytes=1 << 20) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost:1", ""]
+)
+async def test_another_name_for_this_machine_is_refused(
+    alone: httpx.AsyncClient, host: str
+) -> None:
+    answer = await alone.get("/livez", headers={"host": host.format(port=alone.base_url.port)})
+    refusal(answer, 403, "HOST_REFUSED")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
+async def test_loopback_names_are_served(alone: httpx.AsyncClient, host: str) -> None:
+    headers = {"host": f"{host}:{alone.base_url.port}"}
+    assert (await alone.get("/livez", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://localhost:1"},
+        {"origin": "https://127.0.0.1:{port}"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/runs"), ("DELETE", "/api/runs/x")])
+async def test_a_page_of_another_site_changes_nothing(
+    alone: httpx.AsyncClient, method: str, path: str, headers: Mapping[str, str]
+) -> None:
+    given = {name: text.format(port=alone.base_url.port) for name, text in headers.items()}
+    answer = await alone.request(method, path, headers={**JSON, **given}, content="{}")
+    refusal(answer, 403, "ORIGIN_REFUSED")
+
+
+async def test_a_form_that_a_page_can_post_without_asking_is_not_taken(
+    alone: httpx.AsyncClient,
+) -> None:
+    for media_type in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = await alone.post("/api/runs", content="{}", headers={"content-type": media_type})
+        refusal(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_own_pages_may_ask(alone: httpx.AsyncClient) -> None:
+    own = f"http://127.0.0.1:{alone.base_url.port}"
+    headers = {"origin": own, "sec-fetch-site": "same-origin"}
+    answer = await alone.post("/api/runs", json={}, headers=headers)
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"dataset"}
+
+
+async def test_every_answer_carries_the_headers_that_browsers_heed(
+    alone: httpx.AsyncClient,
+) -> None:
+    for path in ("/", "/livez", "/nowhere", "/docs"):
+        headers = (await alone.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "access-control-allow-origin" not in headers
+        assert "server" not in headers
+
+
+async def test_a_request_id_is_kept_or_made(alone: httpx.AsyncClient) -> None:
+    kept = await alone.get("/nowhere", headers={"x-request-id": "abc-1"})
+    assert kept.headers["x-request-id"] == "abc-1"
+    assert kept.json()["details"]["request_id"] == "abc-1"
+    made = await alone.get("/livez", headers={"x-request-id": "two words"})
+    assert made.headers["x-request-id"] != "two words"
+    assert len(made.headers["x-request-id"]) == 32
+
+
+async def test_unknown_paths_and_methods_have_the_envelope(alone: httpx.AsyncClient) -> None:
+    refusal(await alone.get("/api/nothing"), 404, "NO_SUCH_PATH")
+    refusal(await alone.put("/api/runs"), 405, "METHOD_NOT_ALLOWED")
+
+
+async def test_a_json_body_over_its_limit_is_refused(alone: httpx.AsyncClient) -> None:
+    announced = await alone.post("/api/runs", content=b" " * (2 << 20), headers=JSON)
+    refusal(announced, 413, "BODY_TOO_LARGE")
+
+
+async def test_a_body_over_its_limit_is_refused_also_when_its_length_is_not_told(
+    alone: httpx.AsyncClient,
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * (64 << 10)
+
+    answer = await alone.post("/api/runs", content=endless(), headers=JSON)
+    refusal(answer, 413, "BODY_TOO_LARGE")
+
+
+async def test_an_upload_over_its_limit_is_refused(alone: httpx.AsyncClient) -> None:
+    files = {"ohlcv": ("bars.csv", b"x" * (1100 << 10))}
+    refusal(await alone.post("/api/datasets", files=files), 413, "BODY_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'"text"', b"\xff\xfe", b"{}", b'{"dataset": 5}', b"null"]
+)
+async def test_a_body_that_is_no_run_is_400(alone: httpx.AsyncClient, content: bytes) -> None:
+    refusal(await alone.post("/api/runs", content=content, headers=JSON), 400, "INVALID_REQUEST")
+
+
+async def test_a_body_deeper_than_anyone_needs_is_400(alone: httpx.AsyncClient) -> None:
+    content = b'{"dataset":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    answer = await alone.post("/api/runs", content=content, headers=JSON)
+    assert answer.status_code == 400
+
+
+async def test_what_is_misspelt_is_named(alone: httpx.AsyncClient) -> None:
+    body = {"dataset": "a", "walk_config": {"trainsize": 5}, "targt": 1}
+    answer = await alone.post("/api/runs", json=body)
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"walk_config.trainsize", "targt"}
+    answer = await alone.get("/api/datasets?limt=5")
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"limt"}
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/api/datasets?limit=0", "limit"),
+        ("/api/datasets?limit=1001", "limit"),
+        ("/api/datasets?offset=-1", "offset"),
+        ("/api/datasets/a/ohlcv?start_index=-1", "start_index"),
+        ("/api/datasets/a/ohlcv?end_index=99999999999999999999", "end_index"),
+        ("/api/datasets/a/ohlcv?start_ts_ms=1e400", "start_ts_ms"),
+        ("/api/datasets/a/ohlcv?format=xml", "format"),
+        ("/api/datasets/a/manifest?version=3000000000", "version"),
+        ("/api/runs?status=DONE", "status"),
+        ("/api/runs/x/predictions?folds=1,two", "folds"),
+        ("/api/runs/x/predictions?folds=99999999999", "folds"),
+    ],
+)
+async def test_a_number_out_of_its_bounds_names_its_field(
+    alone: httpx.AsyncClient, path: str, field: str
+) -> None:
+    assert field in fields(refusal(await alone.get(path), 400, "INVALID_REQUEST"))
+
+
+async def test_a_bad_last_event_id_is_400(alone: httpx.AsyncClient) -> None:
+    answer = await alone.get("/api/runs/x/events", headers={"last-event-id": "-5"})
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"Last-Event-ID"}
+
+
+async def test_a_service_that_is_away_is_503_and_may_come_back(alone: httpx.AsyncClient) -> None:
+    answer = await alone.get("/api/datasets")
+    refusal(answer, 503, "UNAVAILABLE")
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"] == "The dataset service cannot be reached."
+
+
+async def test_health_says_which_service_is_away(alone: httpx.AsyncClient) -> None:
+    assert (await alone.get("/livez")).json() == {"status": "ok"}
+    ready = await alone.get("/readyz")
+    assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
+    health = await alone.get("/healthz")
+    assert health.status_code == 503
+    states = {name: found["status"] for name, found in health.json()["services"].items()}
+    assert states == {"dataset": "UNREACHABLE", "runs": "UNREACHABLE"}
+
+
+async def test_the_first_page_says_so_too(alone: httpx.AsyncClient) -> None:
+    page = await alone.get("/")
+    assert page.status_code == 200
+    assert "The dataset service cannot be reached." in page.text
+    assert "UNREACHABLE" in page.text
+
+
+def test_a_port_that_is_taken_is_one_clear_sentence() -> None:
+    with listening(GatewaySettings(listen="127.0.0.1:0")) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable, match=f"Cannot listen on 127.0.0.1:{port}"):
+            listening(GatewaySettings(listen=f"127.0.0.1:{port}"))
