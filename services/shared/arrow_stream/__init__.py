@@ -16,6 +16,7 @@ from services.shared.arrow_stream.codec import (
     decode,
     encode,
     ipc_messages,
+    size_of,
 )
 from services.shared.arrow_stream.guard import DataStreams, TooManyStreams
 from services.shared.arrow_stream.messages import MessageTooLarge
@@ -37,4 +38,5 @@ __all__ = [
     "ipc_messages",
     "read_arrow",
     "read_ipc",
+    "size_of",
 ]

@@ -28,7 +28,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from services.shared.arrow_stream import Piece
+from services.shared.arrow_stream import Piece, size_of
 from services.shared.series import (
     TIME,
     NoSuchTable,
@@ -38,6 +38,7 @@ from services.shared.series import (
 )
 from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
 from services.shared.series.growing import Growth, growth_of
+from services.shared.series.segment import forget_mappings
 from services.shared.series.table import (
     Selection,
     Table,
@@ -177,6 +178,7 @@ class ArrowFiles:
                 return
             there.dropped = True
             del self._tables[table]
+            forget_mappings()  # a mapped file keeps its place on the disk
             await in_thread(self._drop, there.folder)
 
     def _drop(self, folder: Path) -> None:
@@ -228,10 +230,10 @@ async def _grouped(batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[list
     group: list[pa.RecordBatch] = []
     size = 0
     async for batch in batches:
-        rows = max(1, batch.num_rows * GROUP_BYTES // max(batch.nbytes, 1))
+        rows = max(1, batch.num_rows * GROUP_BYTES // size_of(batch))
         for start in range(0, batch.num_rows, rows):
             group.append(batch.slice(start, rows))
-            size += group[-1].nbytes
+            size += size_of(group[-1])
             if size >= GROUP_BYTES:
                 yield group
                 group, size = [], 0
@@ -251,7 +253,7 @@ def _some(pieces: Iterator[Piece]) -> list[Piece]:
     size = 0
     for piece in pieces:
         group.append(piece)
-        size += piece.nbytes
+        size += size_of(piece)
         if size >= GROUP_BYTES:
             break
     return group

@@ -11,7 +11,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage
+from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage, size_of
 from services.shared.arrow_stream.messages import Kind, read_envelope
 from services.shared.errors import DataLoss
 
@@ -37,7 +37,7 @@ class SegmentWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Cut into even parts of about 1 MiB."""
-        parts = max(1, round(batch.nbytes / CHUNK_BYTES))
+        parts = max(1, round(size_of(batch) / CHUNK_BYTES))
         rows = -(-batch.num_rows // parts)
         for start in range(0, batch.num_rows, rows):
             self._writer.write_batch(batch.slice(start, rows))
@@ -53,7 +53,7 @@ class SegmentWriter:
         self.path.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Segment:
     path: Path
     schema: pa.Schema
@@ -118,8 +118,17 @@ def _map(path: Path) -> pa.Buffer:
         return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
+@lru_cache(maxsize=64)
+def _mapped(segment: Segment) -> pa.Buffer:
+    """Kept for the next reader: a fresh mapping costs as much again as reading it."""
+    return _map(segment.path)
+
+
+forget_mappings = _mapped.cache_clear
+
+
 class OpenSegment:
-    """A segment mapped for one reader; unmapped when the last of its batches is gone."""
+    """A segment as one reader uses it; its batches keep it mapped."""
 
     def __init__(self, segment: Segment, time: str) -> None:
         self.segment = segment
@@ -127,7 +136,7 @@ class OpenSegment:
 
     @cached_property
     def _mapped(self) -> pa.Buffer:
-        return _map(self.segment.path)
+        return _mapped(self.segment)
 
     def message(self, position: int) -> StoredMessage:
         """Its pages are read here, so that whoever sends it does not wait for the disk."""

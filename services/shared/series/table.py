@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from services.shared.arrow_stream import CHUNK_BYTES, Piece
+from services.shared.arrow_stream import CHUNK_BYTES, Piece, size_of
 from services.shared.errors import DataLoss, InvalidRequest, Violation
 from services.shared.series import INDEX, TIME, Rows, Span, Times
 from services.shared.series.disk import sync_folder, write_whole
@@ -212,9 +212,9 @@ def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         if batch.num_rows:
             held.append(batch)
-            size += batch.nbytes
+            size += size_of(batch)
         if size >= CHUNK_BYTES * 3 // 4:
-            yield pa.concat_batches(held)
+            yield held[0] if len(held) == 1 else pa.concat_batches(held)
             held, size = [], 0
     if held:
         yield pa.concat_batches(held)
