@@ -1,0 +1,47 @@
+"""A whole Stage1, real processes and all, for the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.api import Api
+from gateway.cli.supervisor import background, ports
+from gateway.cli.supervisor.stack import Stack
+from tests.e2e.command import Command
+
+REPOSITORY = Path(__file__).parents[2]
+BARS = REPOSITORY / "examples" / "eurusd_1h_2017_ask.csv"
+INDICATORS = REPOSITORY / "examples" / "eurusd_1h_2017_indicators.txt"
+
+
+@pytest.fixture(scope="session")
+def stage1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with background.running(
+        tmp_path_factory.mktemp("stage1") / "data", ports.free(), print
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def command(stage1: Stack) -> Command:
+    return Command(stage1.ports.url)
+
+
+@pytest.fixture
+def api(stage1: Stack) -> Iterator[Api]:
+    with Api(stage1.ports.url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def dataset(command: Command) -> str:
+    """The example files, imported; their slug."""
+    command.json(
+        *("dataset", "import", "eurusd", "--ohlcv", str(BARS), "--indicators", str(INDICATORS)),
+        *("--symbol", "EURUSD", "--granularity", "1h", "--calendar", "24x5_fx"),
+        *("--target", "TGT_FWD6:6", "--target", "TGT_PLANTED:6"),
+    )
+    return "eurusd"
