@@ -114,6 +114,8 @@ class Dispatcher:
                     self._start(line, claim)
             except Stage1Error as error:
                 log.warning("queue_not_readable", reason=error.reason, error=str(error))
+            except Exception:  # one line that is broken does not stop the others
+                log.exception("queue_crashed")
 
     def _start(self, line: Line[Any], claim: Claim[Any]) -> None:
         if overtaken := self._attempts.get(claim.subject_id):
@@ -190,3 +192,5 @@ class Dispatcher:
             log.info("attempt_overtaken")
         except Stage1Error as error:
             log.warning("attempt_not_settled", reason=error.reason, error=str(error))
+        except Exception:
+            log.exception("settling_crashed")

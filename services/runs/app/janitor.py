@@ -49,6 +49,8 @@ class Janitor:
                     await chore()
                 except Stage1Error as error:
                     log.warning("chore_failed", chore=chore.__name__, error=str(error))
+                except Exception:
+                    log.exception("chore_crashed", chore=chore.__name__)
             await asyncio.sleep(_ROUND_SECONDS)
 
     async def pool(self) -> None:

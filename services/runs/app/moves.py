@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
+
+import structlog
 
 from services.runs.app.hub import Hub
 from services.runs.app.summary import pooled
 from services.runs.domain.events import Log, StateChanged
+from services.runs.domain.folds import Fold
 from services.runs.domain.runs import Run
 from services.runs.domain.simulations import Simulation
 from services.runs.domain.trials import run_outcome, simulation_outcome
 from services.runs.storage.protocol import Store
 from services.runs.storage.series import Series
 from services.shared.clock import Clock
+
+log = structlog.get_logger()
 
 
 class RunMoves:
@@ -28,13 +34,13 @@ class RunMoves:
         """The run as it is then. Raises what `change` raises, and NotFound.
 
         At an end the figures are pooled before the lock is taken, so that one commit says
-        both; should a fold come in between, the janitor pools again.
+        both; should that fail or a fold come in between, the janitor pools again.
         """
         async with self._store.transaction() as tx:
             before = await tx.runs.get(run_id)
             folds = await tx.runs.folds(run_id) if change(before).state.is_terminal else []
         ends = change(before).state.is_terminal and not before.state.is_terminal
-        summary = await pooled(self._series, before, folds) if ends else None
+        summary = await self._pooled(before, folds) if ends else None
         async with self._store.transaction() as tx:
             current = await tx.runs.lock(run_id)
             moved = change(current)
@@ -52,6 +58,13 @@ class RunMoves:
                 await tx.ledger.conclude(run_outcome(run_id, moved.state, moved.summary, now))
         self._hub.stored(run_id)
         return moved
+
+    async def _pooled(self, run: Run, folds: Sequence[Fold]) -> Mapping[str, Any] | None:
+        try:
+            return await pooled(self._series, run, folds)
+        except Exception:  # whatever is wrong with figures, the run has to end
+            log.exception("pooling_failed", run_id=str(run.run_id))
+            return None
 
     async def summarise(self, run_id: UUID) -> None:
         """Pools the figures of a run that ended without."""

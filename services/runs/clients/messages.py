@@ -119,13 +119,12 @@ def simulation_result(result: Result) -> simulation_pb2.SimulationResult:
 
 def simulation_result_from(message: simulation_pb2.SimulationResult) -> Result:
     names = [field.name for field in fields(Bucket)]
-    metrics = simulation_pb2.SimulationResult()
-    metrics.CopyFrom(message)
-    metrics.ClearField("buckets")
+    metrics = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    del metrics["buckets"]
     return Result(
-        metrics=MessageToDict(
-            metrics, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        ),
+        metrics=metrics,
         buckets=tuple(
             Bucket(**{n: getattr(b, n) for n in names} | {"exit_reasons": dict(b.exit_reasons)})
             for b in message.buckets

@@ -1,0 +1,285 @@
+"""Attempts that outlive their lease, and what a crash leaves to the janitor.
+
+The clock is the test's own; PostgreSQL, the series store and the files are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pyarrow as pa
+import pytest
+
+from services.runs.app.attempt import LEASE_MS
+from services.runs.app.dispatcher import Claim
+from services.runs.app.hub import Hub
+from services.runs.app.janitor import Janitor
+from services.runs.app.moves import RunMoves
+from services.runs.app.training import Training, TrainingLine
+from services.runs.clients import messages
+from services.runs.domain import events
+from services.runs.domain.columns import DatasetVersion
+from services.runs.domain.plan import PlannedFold
+from services.runs.domain.runs import Run
+from services.runs.domain.states import StaleAttempt, State
+from services.runs.domain.trials import Trial
+from services.runs.domain.workers import Worker
+from services.runs.storage.models import ModelFiles
+from services.runs.storage.postgres import PostgresStore
+from services.runs.storage.series import Series
+from services.shared.arrow_stream import ipc_messages
+from services.shared.errors import Unavailable
+from services.shared.migrate import migrate
+from services.shared.postgres import Pool
+from services.shared.series.arrow_files import arrow_files
+from tests.contract.run_store import NOW, a_run, a_worker, added
+from tests.integration.runs.peers import SENT, predictions_of, result_of
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Trainer:
+    """Says what real ones say of each fold, after the gate is open."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    said: int = 0
+
+    async def train(
+        self, worker: Worker, run: Run, folds: Sequence[PlannedFold]
+    ) -> AsyncGenerator[events.FromTrainer]:
+        for fold in folds:
+            await self.gate.wait()
+            planned = messages.planned_fold(fold)
+            for ipc in ipc_messages(SENT, [predictions_of(planned)]):
+                yield events.PredictionsPart(fold.number, ipc)
+            yield events.ModelPart(fold.number, b"model")
+            result = messages.fold_result_from(result_of(planned))
+            self.said += 1
+            yield events.TrainedFold(fold.number, result)
+        yield events.Finished()
+
+
+class Pins:
+    """The dataset service, as far as pins go."""
+
+    def __init__(self) -> None:
+        self.unpinned: list[UUID] = []
+        self.is_away = False
+
+    async def version(self, dataset: str, version: int) -> DatasetVersion:
+        raise NotImplementedError
+
+    async def pin(self, dataset: str, version: int, holder: UUID) -> DatasetVersion:
+        raise NotImplementedError
+
+    async def times_ms(self, dataset: DatasetVersion, rows: Sequence[int]) -> dict[int, int]:
+        raise NotImplementedError
+
+    async def unpin(self, holder: UUID) -> None:
+        if self.is_away:
+            raise Unavailable("The dataset service is away.")
+        self.unpinned.append(holder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    store: PostgresStore
+    series: Series
+    models: ModelFiles
+    moves: RunMoves
+    clock: FakeClock
+    pins: Pins
+    janitor: Janitor
+
+    def line(self, trainer: Trainer) -> TrainingLine:
+        return TrainingLine(
+            store=self.store,
+            series=self.series,
+            models=self.models,
+            trainers=trainer,
+            moves=self.moves,
+            hub=Hub(),
+            clock=self.clock,
+        )
+
+    async def run(self, run_id: UUID) -> Run:
+        async with self.store.transaction() as tx:
+            return await tx.runs.get(run_id)
+
+    async def claimed(self, line: TrainingLine) -> Claim[Training]:
+        async with self.store.transaction() as tx:
+            await tx.workers.register(_alive(self.clock.now))
+        claim = await line.claim()
+        assert claim is not None
+        return claim
+
+    async def predictions(self, run_id: UUID) -> pa.Table:
+        async with self.store.transaction() as tx:
+            run, folds = await tx.runs.get(run_id), await tx.runs.folds(run_id)
+        return pa.Table.from_batches([b async for b in self.series.predictions(run, folds)])
+
+
+def _alive(now_ms: int) -> Worker:
+    return replace(a_worker(), last_seen_ms=now_ms)
+
+
+@pytest.fixture
+async def world(pool: Pool, tmp_path: Path) -> AsyncIterator[World]:
+    await migrate(pool, schema="runs", package="services.runs.storage")
+    async with pool.connection() as connection:
+        await connection.execute("DELETE FROM runs.walkforward_runs")
+        await connection.execute("DELETE FROM runs.workers")
+    async with arrow_files(tmp_path / "series") as series_store:
+        store, clock, pins = PostgresStore(pool), FakeClock(), Pins()
+        series, models = Series(series_store), ModelFiles(tmp_path / "models")
+        moves = RunMoves(store=store, series=series, hub=Hub(), clock=clock)
+        janitor = Janitor(
+            store=store, series=series, models=models, datasets=pins, moves=moves, clock=clock
+        )
+        yield World(
+            store=store,
+            series=series,
+            models=models,
+            moves=moves,
+            clock=clock,
+            pins=pins,
+            janitor=janitor,
+        )
+
+
+async def queued(world: World) -> Run:
+    run = await added(world.store)
+    trial = Trial(
+        trial_id=run.run_id, kind="RUN", dataset_slug="s", target="TGT", started_at_ms=NOW
+    )
+    async with world.store.transaction() as tx:
+        await tx.ledger.record(trial)
+    return run
+
+
+async def test_a_zombie_past_its_lease_changes_nothing(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    zombie = Trainer()
+    slow, quick = world.line(zombie), world.line(Trainer())
+    first = await world.claimed(slow)
+    doing = asyncio.create_task(slow.do(first))
+    world.clock.now += LEASE_MS
+    await quick.lapse()
+    assert (await world.run(run_id)).state is State.QUEUED
+    second = await world.claimed(quick)
+    assert (first.attempt, second.attempt) == (1, 2)
+    zombie.gate.set()
+    with pytest.raises(StaleAttempt):
+        await doing
+    assert zombie.said == 1
+    assert (await world.run(run_id)).folds_completed == 0
+    heir = Trainer()
+    heir.gate.set()
+    await world.line(heir).do(second)
+    run = await world.run(run_id)
+    assert (run.state, run.folds_completed) == (State.COMPLETED, run.fold_count)
+    # The zombie's rows of fold 0 lie in the table, and nobody sees them.
+    async with world.store.transaction() as tx:
+        folds = await tx.runs.folds(run_id)
+    assert {f.result.attempt for f in folds if f.result} == {2}
+    read = await world.predictions(run_id)
+    assert read["bar_index"].to_pylist() == list(
+        range(folds[0].planned.test.rows.start, folds[-1].planned.test.rows.end)
+    )
+
+
+async def test_a_lease_that_was_renewed_does_not_lapse(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    trainer = Trainer()
+    line = world.line(trainer)
+    claim = await world.claimed(line)
+    world.clock.now += LEASE_MS - 1
+    trainer.gate.set()
+    async with world.store.transaction() as tx:
+        before = (await tx.runs.get(run_id)).progression.lease
+    await line.lapse()
+    assert (await world.run(run_id)).progression.lease == before
+    await line.do(claim)
+    assert (await world.run(run_id)).state is State.COMPLETED
+
+
+async def test_three_leases_that_run_out_fail_the_run(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    line = world.line(Trainer())
+    for _ in range(3):
+        await world.claimed(line)
+        world.clock.now += LEASE_MS
+        await line.lapse()
+    run = await world.run(run_id)
+    assert run.state is State.FAILED
+    assert "3 attempts in a row brought nothing" in run.progression.error
+    assert run.summary is not None
+
+
+async def test_a_crash_after_the_last_fold_leaves_only_the_ending(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    trainer = Trainer()
+    trainer.gate.set()
+    line = world.line(trainer)
+    claim = await world.claimed(line)
+    missing = claim.work.missing
+    await world.series.prepare(claim.work.run)
+    await line._train(claim, claim.work.run, missing)  # killed before it is completed
+    world.clock.now += LEASE_MS
+    await line.lapse()
+    again = await world.claimed(line)
+    assert again.work.missing == ()
+    await line.do(again)
+    assert (await world.run(run_id)).state is State.COMPLETED
+    assert trainer.said == len(missing)
+
+
+async def test_the_janitor_gives_back_pins_without_a_run_when_it_can(world: World) -> None:
+    holder = uuid4()
+    async with world.store.transaction() as tx:
+        await tx.ledger.loosen_pin(holder, world.clock.now)
+    await world.janitor.unpin()
+    assert holder not in world.pins.unpinned  # its CreateRun may still be under way
+    world.clock.now += 60_001
+    world.pins.is_away = True
+    with pytest.raises(Unavailable):
+        await world.janitor.unpin()
+    world.pins.is_away = False
+    await world.janitor.unpin()
+    await world.janitor.unpin()
+    assert world.pins.unpinned.count(holder) == 1
+
+
+async def test_the_janitor_pools_what_ended_without_figures(world: World) -> None:
+    run = await queued(world)
+    async with world.store.transaction() as tx:
+        await tx.runs.put(run.cancel(NOW))
+    await world.janitor.pool()
+    summary = (await world.run(run.run_id)).summary
+    assert summary is not None
+    assert summary["n_folds"] == 0
+
+
+async def test_the_janitor_drops_tables_and_models_of_runs_that_are_gone(world: World) -> None:
+    kept, gone = await added(world.store), a_run()
+    for run in (kept, gone):
+        await world.series.prepare(run)
+        model = world.models.begin(run.run_id)
+        await model.write(b"model")
+        await model.finish()
+    orphan = f"{gone.plan.dataset.slug}_sim_{uuid4().hex}_trades_a1"
+    await world.series.begin_simulated(orphan, SENT, ("timestamp_ms",))
+    await world.janitor.sweep()
+    assert [t.name for t in await world.series.own_tables()] == [kept.predictions_table]
+    assert await world.models.runs() == [kept.run_id]
