@@ -14,4 +14,4 @@ class SimulatorSettings(ServerSettings):
     advertise: str = ""
     """host:port at which runs reaches this simulator; empty: 127.0.0.1 and the port listened on."""
     slots: int = Field(default=2, ge=1, le=64)
-    """Simulations at once; each holds its window of bars in memory, about 150 bytes a bar."""
+    """Simulations at once; each holds its window of bars in memory, about 300 bytes a bar."""

@@ -117,6 +117,12 @@ def test_a_gap_through_the_stop_fills_at_the_open() -> None:
     assert exits(outcome) == [("stop", 2, 95)]
 
 
+def test_an_open_on_the_stop_is_stopped_before_any_target() -> None:
+    opens_there = bar(97, high=110)
+    rules = {"stop_fraction": 0.03, "target_fraction": 0.05, "intrabar": Intrabar.TARGET_FIRST}
+    assert exits(run(BUY, IDLE, opens_there, **rules)) == [("stop", 2, 97)]
+
+
 def test_a_trailing_stop_of_3_percent_below_a_peak_of_105_is_101_85() -> None:
     outcome = run(
         BUY, bar(100, high=105), bar(104, low=101.85), stop_fraction=0.03, trailing_stop=True
