@@ -116,17 +116,17 @@ def _read_all(parts: Sequence[Part], paths: Sequence[Path]) -> dict[Table, Parse
     parsed: dict[Table, Parsed] = {}
     wrong: list[Violation] = []
     reasons: list[str] = []
-    for part, path in sorted(
-        zip(parts, paths, strict=True), key=lambda p: p[0].table, reverse=True
-    ):
+    files = {part.table: (part, path) for part, path in zip(parts, paths, strict=True)}
+    for table in (table for table in Table if table in files):
+        part, path = files[table]
         try:
-            parsed[part.table] = read(path, Kind(part.table.value), part.options)
+            parsed[table] = read(path, Kind(table.value), part.options)
         except InvalidRequest as error:
             wrong.extend(_located(violation, part) for violation in error.violations)
             reasons.append(error.reason)
     if wrong:
         raise InvalidRequest(wrong, reason=reasons[0])
-    return {table: parsed[table] for table in Table if table in parsed}
+    return parsed
 
 
 def _located(violation: Violation, part: Part) -> Violation:

@@ -22,12 +22,14 @@ class Checks:
     def refuse(self, field: str, message: str) -> None:
         self._violations.append(Violation(field, message))
 
-    def text(self, field: str, value: str, longest: int, *, needed: bool = False) -> str:
+    def text(
+        self, field: str, value: str, longest: int, *, needed: bool = False, lines: bool = False
+    ) -> str:
         if needed and not value.strip():
             self.refuse(field, "is missing")
         elif len(value) > longest:
             self.refuse(field, f"has {len(value)} characters, and at most {longest} are allowed")
-        elif not value.isprintable():
+        elif not (value.replace("\n", " ") if lines else value).isprintable():
             self.refuse(field, "has characters that cannot be printed")
         return value.strip()
 
@@ -60,7 +62,8 @@ class Checks:
         """What an enum's number stands for here."""
         if value in known:
             return known[value]
-        return self._fallback(field, f"is {value}, which this service does not know", fallback)
+        message = f"is {value}, which this service does not know" if value else "is missing"
+        return self._fallback(field, message, fallback)
 
     def _fallback(self, field: str, message: str, value: Value) -> Value:
         self.refuse(field, message)

@@ -102,7 +102,7 @@ def _metadata(checks: Checks, header: import_pb2.ImportHeader) -> dict[str, str]
         return {}
     return {
         checks.text("header.metadata", key, 64, needed=True): checks.text(
-            f"header.metadata[{key}]", value, 1000
+            f"header.metadata[{key}]", value, 1000, lines=True
         )
         for key, value in header.metadata.items()
     }

@@ -189,7 +189,7 @@ def _warnings(ohlcv: Times, timeline: Timeline) -> tuple[str, ...]:
     if timeline.calendar is CalendarName.OBSERVED:
         pauses = calendars.long_pauses(ohlcv, timeline.bar_interval_ms)
         if pauses:
-            warnings.append(f"There are {_listed(pauses, 'long pauses', 'pause')}.")
+            warnings.append(_pauses_told(pauses))
     return tuple(warnings)
 
 
@@ -203,11 +203,11 @@ def describe_gaps(gaps: tuple[Gap, ...]) -> str:
     return f"{slots} no bar: {where}{more}"
 
 
-def _listed(pauses: tuple[Gap, ...], many: str, one: str) -> str:
+def _pauses_told(pauses: tuple[Gap, ...]) -> str:
     longest = max(pauses, key=lambda pause: pause.before_ms - pause.after_ms)
     return (
-        f"{len(pauses)} {many}, the longest {one} from {iso(longest.after_ms)} "
-        f"to {iso(longest.before_ms)}"
+        f"There are {len(pauses)} long pauses, the longest from {iso(longest.after_ms)} "
+        f"to {iso(longest.before_ms)}."
     )
 
 

@@ -110,7 +110,8 @@ class PostgresTransaction:
             raise _overtaken(import_id)
 
     async def end(self, import_id: UUID, state: ImportState, error: str) -> Sequence[str]:
-        values = _moved(import_id, state) | {"error": error}
+        # A file's bytes may be quoted in the error; PostgreSQL has no text with NUL.
+        values = _moved(import_id, state) | {"error": error.replace("\0", "?")}
         return _tables(await self._all("end_import", values))
 
     async def clean(self, import_id: UUID) -> None:

@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.dataset.app.datasets import Datasets
-from services.dataset.app.importing import Imports
-from services.dataset.app.order import ImportOrder, PartBytes
-from services.dataset.convert.importing import import_order
-from services.dataset.domain.catalogue import Published
 from services.dataset.storage.postgres import PostgresCatalogue
-from services.dataset.storage.spool import Spool
-from services.shared import postgres
 from services.shared.clock import system_clock
-from services.shared.migrate import migrate
 from services.shared.postgres import Pool
-from services.shared.series.arrow_files import ArrowFiles, arrow_files
-from tests.integration.dataset.client import bar_file, header_of, indicator_file
-from tests.unit.dataset.bars import hourly
-
-TIMES = hourly(300)
+from services.shared.series.arrow_files import ArrowFiles
+from tests.integration.dataset.inside import files, order, started
 
 
 class Crash(BaseException):
@@ -50,7 +39,7 @@ class Life:
 class MortalCatalogue:
     """Steps: before a transaction, before its COMMIT, after it."""
 
-    def __init__(self, catalogue: PostgresCatalogue, life: Life) -> None:
+    def __init__(self, life: Life, catalogue: PostgresCatalogue) -> None:
         self._catalogue = catalogue
         self._life = life
 
@@ -66,7 +55,7 @@ class MortalCatalogue:
 class MortalSeries:
     """Steps: before and after every method that changes something."""
 
-    def __init__(self, series: ArrowFiles, life: Life) -> None:
+    def __init__(self, life: Life, series: ArrowFiles) -> None:
         self._series = series
         self._life = life
 
@@ -84,62 +73,19 @@ class MortalSeries:
         return mortal
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    imports: Imports
-    datasets: Datasets
-    series: ArrowFiles
-    life: Life
-
-    async def run(self, order: ImportOrder, *parts: bytes) -> Published:
-        async def pieces() -> AsyncIterator[PartBytes]:
-            for part, data in enumerate(parts):
-                yield PartBytes(part, data)
-
-        return await self.imports.run(order, pieces())
-
-
-@asynccontextmanager
-async def started(pool: Pool, folder: Path, steps: int | None = None) -> AsyncIterator[Service]:
-    life = Life(steps)
-    catalogue = PostgresCatalogue(pool, system_clock)
-    async with arrow_files(folder / "series") as series:
-        imports = Imports(
-            catalogue=MortalCatalogue(catalogue, life),
-            series=MortalSeries(series, life),
-            spool=Spool(folder / "spool", 1 << 30),
-            clock=system_clock,
-            slots=1,
-        )
-        datasets = Datasets(catalogue=catalogue, series=series)
-        if steps is None:
-            await imports.recover()
-        yield Service(imports=imports, datasets=datasets, series=series, life=life)
-
-
-@pytest.fixture(scope="module")
-async def migrated(dsn: str) -> AsyncIterator[Pool]:
-    async with postgres.pool(dsn) as pool:
-        await migrate(pool, schema="dataset", package="services.dataset.storage")
-        yield pool
-
-
-def order(slug: str, dataset_id: UUID | None = None) -> ImportOrder:
-    header = header_of(slug)
-    header.dataset_id = str(dataset_id or "")
-    header.idempotency_key = f"{slug} {dataset_id}"
-    return import_order(pb.ImportDatasetRequest(header=header), 1 << 30)
-
-
-def files(seed: int) -> tuple[bytes, bytes]:
-    return bar_file(TIMES, seed=seed), indicator_file(TIMES[50:290], seed=seed)
+def mortal(life: Life) -> dict[str, Any]:
+    return {
+        "catalogue": partial(MortalCatalogue, life),
+        "series": partial(MortalSeries, life),
+        "recover": False,
+    }
 
 
 async def count_steps(pool: Pool, folder: Path) -> int:
-    async with started(pool, folder) as service:
-        before = service.life.taken
+    life = Life()
+    async with started(pool, folder, **mortal(life)) as service:
         await service.run(order("undisturbed"), *files(1))
-        return service.life.taken - before
+    return life.taken
 
 
 async def test_a_crash_at_any_step_leaves_the_old_version_or_the_new_one(
@@ -152,30 +98,20 @@ async def test_a_crash_at_any_step_leaves_the_old_version_or_the_new_one(
         slug = f"crashed_{step}"
         async with started(migrated, tmp_path) as service:
             first = (await service.run(order(slug), *files(1))).dataset
-        second = order(slug, first.dataset_id)
-        async with started(migrated, tmp_path, steps=step) as mortal:
+        second = order(slug, first.dataset_id, key=f"second of {slug}")
+        async with started(migrated, tmp_path, **mortal(Life(step))) as dying:
             with pytest.raises(Crash):
-                await mortal.run(second, *files(2))
+                await dying.run(second, *files(2))
         async with started(migrated, tmp_path) as service:
             now, versions = await service.datasets.get(slug)
             seen.add(now.version)
             assert list(versions) == list(range(1, now.version + 1))
-            assert await tables_of(service, slug) == await published_tables(service, slug)
+            assert await service.tables_of(slug) == await service.published_tables(slug)
             again = await service.run(second, *files(2))
             assert again.dataset.version == 2
             assert again.dataset.manifest.content_hash != first.manifest.content_hash
-            assert await tables_of(service, slug) == await published_tables(service, slug)
+            assert await service.tables_of(slug) == await service.published_tables(slug)
     assert seen == {1, 2}
-
-
-async def tables_of(service: Service, slug: str) -> set[str]:
-    return {table for table in await service.series.tables() if table.startswith(f"{slug}_v")}
-
-
-async def published_tables(service: Service, slug: str) -> set[str | None]:
-    _, versions = await service.datasets.get(slug)
-    manifests = [await service.datasets.manifest(slug, version) for version in versions]
-    return {table for m in manifests for table in (m.ohlcv_measurement, m.indicator_measurement)}
 
 
 async def test_a_crash_in_a_delete_leaves_no_tables_after_the_next_start(
@@ -183,16 +119,15 @@ async def test_a_crash_in_a_delete_leaves_no_tables_after_the_next_start(
 ) -> None:
     async with started(migrated, tmp_path) as service:
         await service.run(order("half_deleted"), *files(1))
-        assert len(await tables_of(service, "half_deleted")) == 2
-        mortal = Datasets(
+        dying = Datasets(
             catalogue=PostgresCatalogue(migrated, system_clock),
-            series=MortalSeries(service.series, Life(0)),
+            series=MortalSeries(Life(0), service.series),
         )
         with pytest.raises(Crash):
-            await mortal.delete("half_deleted", force=False)
-        assert len(await tables_of(service, "half_deleted")) == 2
+            await dying.delete("half_deleted", force=False)
+        assert len(await service.tables_of("half_deleted")) == 2
     async with started(migrated, tmp_path) as service:
-        assert await tables_of(service, "half_deleted") == set()
+        assert await service.tables_of("half_deleted") == set()
 
 
 async def test_uploads_of_a_crashed_process_are_gone_after_the_next_start(

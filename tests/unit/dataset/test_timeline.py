@@ -110,6 +110,16 @@ def test_irregular_bars_need_the_observed_calendar() -> None:
     assert observed.timeline.calendar is CalendarName.OBSERVED
 
 
+def test_long_pauses_of_observed_bars_are_told() -> None:
+    bars = hourly(200)
+    bars[120:] += 10 * DAY_MS
+    reading = read_timeline(bars, None, Clock(calendar=CalendarName.OBSERVED))
+    assert reading.timeline.gaps == ()
+    assert reading.warnings == (
+        "There are 1 long pauses, the longest from 2024-01-05T23:00:00Z to 2024-01-16T00:00:00Z.",
+    )
+
+
 def test_weekly_bars_cannot_be_counted_by_the_currency_week() -> None:
     bars = np.arange(30) * 7 * DAY_MS
     assert "at most a day" in refusal(bars, None, Clock(calendar=CalendarName.FX))

@@ -205,7 +205,7 @@ class Manifest(_message.Message):
     bar_interval_ms: _builtins.int
     """Modal positive distance of two bars."""
     lookback_rows: _builtins.int
-    """OHLCV bars strictly before the first indicator row."""
+    """OHLCV bars strictly before the first indicator row; all without indicators."""
     lookahead_rows: _builtins.int
     """OHLCV bars after the last indicator row."""
     first_ohlcv_timestamp_ms: _builtins.int

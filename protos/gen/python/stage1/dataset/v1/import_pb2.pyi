@@ -70,8 +70,13 @@ class ImportHeader(_message.Message):
     is refused with ALREADY_EXISTS.
     """
     symbol: _builtins.str
+    """At most 64 characters; needed for a new dataset. Empty: as in the version
+    before, as are granularity, source and metadata.
+    """
     granularity: _builtins.str
+    """At most 16 characters. Empty: by the distance of bars."""
     source: _builtins.str
+    """At most 200 characters."""
     calendar: _builtins.str
     """24x7, 24x5_fx, observed, or auto (the default)."""
     gap_policy: _dataset_pb2.GapPolicy.ValueType
@@ -82,14 +87,18 @@ class ImportHeader(_message.Message):
         """The parts that follow, in this order: one OHLCV, at most one INDICATORS."""
 
     @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """At most 64 entries; keys of 64, values of 1,000 characters."""
+
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Target]:
         """Indicator columns that are targets; empty: those named TGT*, tgt*, target*."""
 
     @_builtins.property
     def expected(self) -> _dataset_pb2.Manifest:
-        """When it comes along, every field set here must be what the rows say."""
+        """When it comes along, every field set here must be what the files say; ids,
+        version, table names and export time are the service's and not compared.
+        """
 
     def __init__(
         self,

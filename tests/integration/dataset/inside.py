@@ -1,0 +1,92 @@
+"""The use cases without gRPC, on a real PostgreSQL and real files, with parts exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from stage1.dataset.v1 import dataset_service_pb2 as pb
+
+from services.dataset.app.datasets import Datasets
+from services.dataset.app.importing import Imports
+from services.dataset.app.order import ImportOrder, PartBytes
+from services.dataset.convert.importing import import_order
+from services.dataset.domain.catalogue import Published
+from services.dataset.storage.postgres import PostgresCatalogue
+from services.dataset.storage.spool import Spool
+from services.shared.clock import Clock, system_clock
+from services.shared.postgres import Pool
+from services.shared.series.arrow_files import ArrowFiles, arrow_files
+from tests.integration.dataset.client import bar_file, header_of, indicator_file
+from tests.unit.dataset.bars import hourly
+
+TIMES = hourly(300)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    imports: Imports
+    datasets: Datasets
+    series: ArrowFiles
+
+    async def run(self, order: ImportOrder, *parts: bytes) -> Published:
+        async def pieces() -> AsyncIterator[PartBytes]:
+            for part, data in enumerate(parts):
+                yield PartBytes(part, data)
+
+        return await self.imports.run(order, pieces())
+
+    async def tables_of(self, slug: str) -> set[str]:
+        return {table for table in await self.series.tables() if table.startswith(f"{slug}_v")}
+
+    async def published_tables(self, slug: str) -> set[str | None]:
+        _, versions = await self.datasets.get(slug)
+        manifests = [await self.datasets.manifest(slug, version) for version in versions]
+        return {
+            table for m in manifests for table in (m.ohlcv_measurement, m.indicator_measurement)
+        }
+
+
+def as_it_is(part: Any) -> Any:
+    return part
+
+
+@asynccontextmanager
+async def started(
+    pool: Pool,
+    folder: Path,
+    *,
+    clock: Clock = system_clock,
+    catalogue: Callable[[PostgresCatalogue], Any] = as_it_is,
+    series: Callable[[ArrowFiles], Any] = as_it_is,
+    recover: bool = True,
+) -> AsyncIterator[Service]:
+    """`catalogue` and `series` may wrap what the imports work with."""
+    real_catalogue = PostgresCatalogue(pool, clock)
+    async with arrow_files(folder / "series") as real_series:
+        imports = Imports(
+            catalogue=catalogue(real_catalogue),
+            series=series(real_series),
+            spool=Spool(folder / "spool", 1 << 30),
+            clock=clock,
+            slots=1,
+        )
+        if recover:
+            await imports.recover()
+        datasets = Datasets(catalogue=real_catalogue, series=real_series)
+        yield Service(imports=imports, datasets=datasets, series=real_series)
+
+
+def order(slug: str, dataset_id: UUID | None = None, *, key: str = "") -> ImportOrder:
+    header = header_of(slug)
+    header.dataset_id = str(dataset_id or "")
+    header.idempotency_key = key
+    return import_order(pb.ImportDatasetRequest(header=header), 1 << 30)
+
+
+def files(seed: int) -> tuple[bytes, bytes]:
+    return bar_file(TIMES, seed=seed), indicator_file(TIMES[50:290], seed=seed)

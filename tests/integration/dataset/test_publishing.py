@@ -1,0 +1,94 @@
+"""What stands between written rows and a published version."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from services.shared.errors import AlreadyExists, DataLoss, NotFound, Unavailable
+from services.shared.postgres import Pool
+from services.shared.series.arrow_files import ArrowFiles
+from tests.integration.dataset.inside import Service, files, order, started
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class LossySeries:
+    """Writes something else than it was given."""
+
+    def __init__(self, series: ArrowFiles, change: str) -> None:
+        self._series = series
+        self._change = change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._series, name)
+
+    async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
+        await self._series.write(table, self._changed(batches))
+
+    async def _changed(self, batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[Any]:
+        async for batch in batches:
+            if self._change == "row":
+                yield batch.slice(0, batch.num_rows - 1)
+            else:
+                last = batch.num_columns - 1
+                values = batch.column(last).to_numpy().copy()
+                values[7] += 1e-12
+                yield batch.set_column(last, batch.schema.field(last), pa.array(values))
+
+
+@pytest.mark.parametrize("change", ["row", "value"])
+async def test_rows_that_come_back_otherwise_are_not_published(
+    migrated: Pool, tmp_path: Path, change: str
+) -> None:
+    slug = f"lossy_{change}"
+    async with started(migrated, tmp_path, series=lambda s: LossySeries(s, change)) as lossy:
+        with pytest.raises(DataLoss, match="300 rows of hash"):
+            await lossy.run(order(slug), *files(1))
+        await nothing_is_there(lossy, slug)
+
+
+class FailingSeries:
+    def __init__(self, series: ArrowFiles) -> None:
+        self._series = series
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._series, name)
+
+    async def settle(self, table: str) -> None:
+        raise Unavailable("The series store does not answer.")
+
+
+async def test_a_store_that_goes_away_leaves_nothing_and_does_not_use_the_key_up(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    async with started(migrated, tmp_path, series=FailingSeries) as failing:
+        with pytest.raises(Unavailable):
+            await failing.run(order("unsettled", key="unsettled"), *files(1))
+        await nothing_is_there(failing, "unsettled")
+    async with started(migrated, tmp_path) as service:
+        published = await service.run(order("unsettled", key="unsettled"), *files(1))
+        assert published.dataset.manifest.ohlcv_measurement == "unsettled_v1_ohlcv_a2"
+
+
+async def nothing_is_there(service: Service, slug: str) -> None:
+    with pytest.raises(NotFound):
+        await service.datasets.get(slug)
+    assert await service.tables_of(slug) == set()
+
+
+async def test_a_key_is_good_for_a_day(migrated: Pool, tmp_path: Path) -> None:
+    now_ms = [1_700_000_000_000]
+    async with started(migrated, tmp_path, clock=lambda: now_ms[0]) as service:
+        first = await service.run(order("daily", key="daily"), *files(1))
+        now_ms[0] += DAY_MS - 1
+        assert await service.run(order("daily", key="daily"), *files(1)) == first
+        now_ms[0] += 1
+        with pytest.raises(AlreadyExists, match="give its dataset_id"):
+            await service.run(order("daily", key="daily"), *files(1))
+        other = await service.run(order("next_day", key="daily"), *files(2))
+        assert await service.run(order("next_day", key="daily"), *files(2)) == other
