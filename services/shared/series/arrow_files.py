@@ -127,7 +127,7 @@ class ArrowFiles:
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[pa.RecordBatch]:
         selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(_driven(selection.pieces(stored=False))) as batches:
+        async with aclosing(_driven(table, selection.pieces(stored=False))) as batches:
             async for batch in batches:
                 yield batch
 
@@ -141,7 +141,7 @@ class ArrowFiles:
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[Piece]:
         selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(_driven(selection.pieces(stored=True))) as pieces:
+        async with aclosing(_driven(table, selection.pieces(stored=True))) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -241,11 +241,14 @@ async def _grouped(batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[list
         yield group
 
 
-async def _driven(pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
+async def _driven(table: str, pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
     """A blocking iterator, read ahead by GROUP_BYTES at a time in a thread."""
-    while group := await in_thread(_some, pieces):
-        for piece in group:
-            yield piece
+    try:
+        while group := await in_thread(_some, pieces):
+            for piece in group:
+                yield piece
+    except FileNotFoundError:
+        raise NoSuchTable(f"Table {table} was dropped while it was read.") from None
 
 
 def _some(pieces: Iterator[Piece]) -> list[Piece]:

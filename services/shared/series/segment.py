@@ -162,13 +162,18 @@ class OpenSegment:
 
     def lower_bound(self, ms: int) -> int:
         """The first row at or after this time."""
-        position = int(np.searchsorted(self.segment.last_ms, ms))
-        if position == len(self.segment.last_ms):
-            return self.segment.rows
+        segment = self.segment
+        position = int(np.searchsorted(segment.last_ms, ms))
+        if position == len(segment.last_ms) or ms <= segment.first_ms[position]:
+            return int(segment.starts[position])  # known without a look into the file
         times = self.batch(position).column(self._time).to_numpy()
-        return int(self.segment.starts[position] + np.searchsorted(times, ms))
+        return int(segment.starts[position] + np.searchsorted(times, ms))
 
     def time_at(self, row: int) -> int:
-        ((position, offset, _),) = self.parts(row, row + 1)
+        ((position, offset, end),) = self.parts(row, row + 1)
+        if offset == 0:
+            return int(self.segment.first_ms[position])
+        if end == self.segment.starts[position + 1] - self.segment.starts[position]:
+            return int(self.segment.last_ms[position])
         time: int = self.batch(position).column(self._time)[offset].as_py()
         return time

@@ -29,6 +29,8 @@ class Table:
     columns: pa.Schema
     key: tuple[str, ...]
     segments: list[Segment] = field(default_factory=list)
+    rows: int = 0
+    """As written; with a longer key some may be the same row again."""
     dropped: bool = False
     growing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -42,17 +44,14 @@ class Table:
         index = pa.field(INDEX, pa.int64(), nullable=False)
         return self.columns.insert(0, index) if self.has_index else self.columns
 
-    @property
-    def rows(self) -> int:
-        """As written; with a longer key some may be the same row again."""
-        return sum(segment.rows for segment in self.segments)
-
     def segment_path(self) -> Path:
         """Of the next segment: named by its first row."""
         return self.folder / f"{self.rows:015d}.arrow"
 
     def add(self, path: Path) -> None:
-        self.segments = [*self.segments, load_segment(path, self.stored, TIME)]
+        segment = load_segment(path, self.stored, TIME)
+        self.segments = [*self.segments, segment]
+        self.rows += segment.rows
 
     def selected(self, columns: Sequence[str] | None) -> pa.Schema:
         if columns is None:
@@ -65,8 +64,9 @@ class Table:
 
 
 def check_columns(schema: pa.Schema, key: Sequence[str]) -> None:
+    known = ", ".join(map(str, _TYPES))
     violations = [
-        Violation("schema", f"has column {f.name!r} of type {f.type}; known are {_TYPES}")
+        Violation("schema", f"has column {f.name!r} of type {f.type}, none of {known}")
         for f in schema
         if f.type not in _TYPES
     ]

@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage, size_of
+from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage, decode, encode, size_of
 from services.shared.errors import DataLoss
-from services.shared.series import TIME, NoSuchTable, Rows, TableDiffers
+from services.shared.series import TIME, NoSuchTable, Rows, TableDiffers, Times
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from services.shared.series.disk import DiskFull, StoreInUse
 from services.shared.series.merging import in_key_order
 from services.shared.series.segment import OpenSegment, SegmentWriter, load_segment
 from tests.contract.series_store import (
     BARS,
+    MINUTE,
     PREDICTIONS,
     PREDICTIONS_KEY,
     SeriesStoreContract,
@@ -57,7 +58,7 @@ class TestArrowFiles(SeriesStoreContract):
 
 async def numbers(rows: int, at_a_time: int = 50_000) -> AsyncIterator[pa.RecordBatch]:
     for start in range(0, rows, at_a_time):
-        times = np.arange(start, min(start + at_a_time, rows)) * 60_000
+        times = np.arange(start, min(start + at_a_time, rows)) * MINUTE
         yield pa.record_batch([times, *(times / (i + 1) for i in range(20))], schema=NUMBERS)
 
 
@@ -67,6 +68,49 @@ async def large(store: ArrowFiles) -> str:
     await store.create("large", NUMBERS)
     await store.write("large", numbers(800_000))
     return "large"
+
+
+@pytest.fixture(scope="module")
+async def parted(store: ArrowFiles) -> str:
+    """60,000 rows in three segments of 3, 1 and 5 batches."""
+    await store.create("parted", NUMBERS)
+    rows = pa.concat_batches([batch async for batch in numbers(60_000)])
+    for start, end in ((0, 20_000), (20_000, 20_001), (20_001, 60_000)):
+        await put(store, "parted", rows.slice(start, end - start))
+    return "parted"
+
+
+row_numbers = st.integers(-10, 60_010)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    first=row_numbers,
+    last=row_numbers,
+    late=st.integers(0, 1),
+    mark=st.none() | row_numbers,
+    columns=st.none() | st.just(["c1", "index"]),
+)
+async def test_any_span_is_a_slice_of_the_whole(
+    store: ArrowFiles,
+    parted: str,
+    first: int,
+    last: int,
+    late: int,
+    mark: int | None,
+    columns: list[str] | None,
+) -> None:
+    below_ms = None if mark is None else mark * MINUTE
+    end = min(last, 60_000 if mark is None else mark, 60_000)
+    for span, start in (
+        (Rows(first, last), max(first, 0)),
+        (Times(first * MINUTE + late, last * MINUTE), max(first + late, 0)),
+    ):
+        read = store.read_pieces(parted, columns, span=span, below_ms=below_ms)
+        schema = await store.schema(parted, columns)
+        batches = [batch async for batch in decode(encode(schema, read), schema)]
+        index = pa.Table.from_batches(batches, schema).column("index").to_pylist()
+        assert index == list(range(start, end))
 
 
 async def test_a_whole_table_is_sent_as_it_is_stored(store: ArrowFiles, large: str) -> None:
@@ -227,6 +271,18 @@ async def test_rows_in_hand_outlive_their_table(store: ArrowFiles) -> None:
     rows = [batch async for batch in store.read(table)]
     await store.drop(table)
     assert pa.Table.from_batches(rows).to_pylist() == expected(0, 5)
+
+
+async def test_a_table_dropped_under_a_reader_is_gone(store: ArrowFiles) -> None:
+    table = new_name()
+    await store.create(table, NUMBERS)
+    async for batch in numbers(150_000):  # a segment each, as long as what is read ahead
+        await put(store, table, batch)
+    reader = store.read(table)
+    await anext(reader)
+    await store.drop(table)
+    with pytest.raises(NoSuchTable, match="was dropped while it was read"):
+        _ = [batch async for batch in reader]
 
 
 async def test_a_write_to_a_table_that_is_dropped_meanwhile_is_refused(store: ArrowFiles) -> None:
