@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
+from google.protobuf.message import Message
 from stage1.runs.v1 import run_pb2
 
 from services.runs.domain.states import State
@@ -19,11 +20,14 @@ from services.shared.errors import InvalidRequest, Violation
 MAX_PAGE: Final = 1000
 MAX_SKIP: Final = 100_000
 _DEFAULT_PAGE: Final = 50
+_PAGE_BYTES: Final = 3 << 20
 _STATES: Final[Mapping[int, State | None]] = {
     number: State(name.removeprefix("STATE_")) if number else None
     for name, number in run_pb2.Run.State.items()
 }
 _NOBODY: Final = UUID(int=0)
+
+Sized = TypeVar("Sized", bound=Message)
 
 
 class Checks:
@@ -110,11 +114,23 @@ class Checks:
             return 0, _NOBODY
 
 
-def page_token(page: Page, items: Sequence[tuple[int, UUID]]) -> str:
-    """For the page after these items, each its time and id; empty after the last page."""
-    if len(items) < page.size:
+def fitting(answers: Iterable[Sized]) -> list[Sized]:
+    """As many as one message may hold, the first in any case."""
+    taken: list[Sized] = []
+    size = 0
+    for answer in answers:
+        size += answer.ByteSize()
+        if taken and size > _PAGE_BYTES:
+            break
+        taken.append(answer)
+    return taken
+
+
+def page_token(page: Page, found: Sequence[tuple[int, UUID]], taken: int) -> str:
+    """For the page after the taken ones of what was found; empty after the last page."""
+    if taken == len(found) < page.size:
         return ""
-    ms, item = items[-1]
+    ms, item = found[taken - 1]
     return base64.urlsafe_b64encode(f"{ms}:{item}".encode()).decode()
 
 

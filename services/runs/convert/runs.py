@@ -15,7 +15,7 @@ from services.runs.app.once import Once
 from services.runs.app.runs import WantedPredictions
 from services.runs.clients import messages
 from services.runs.convert import specs
-from services.runs.convert.checks import Checks
+from services.runs.convert.checks import Checks, fitting
 from services.runs.domain import events
 from services.runs.domain.folds import Fold
 from services.runs.domain.runs import Run, RunSpec
@@ -76,11 +76,10 @@ def folds_page(request: pb.ListFoldsRequest) -> tuple[int, int]:
 
 
 def folds_answer(folds: Sequence[Fold], size: int) -> pb.ListFoldsResponse:
-    last = len(folds) < size
-    return pb.ListFoldsResponse(
-        folds=[fold(f) for f in folds],
-        next_page_token="" if last else str(folds[-1].planned.number + 1),
-    )
+    taken = fitting(map(fold, folds))
+    last = len(taken) == len(folds) < size
+    token = "" if last else str(taken[-1].planned.fold + 1)
+    return pb.ListFoldsResponse(folds=taken, next_page_token=token)
 
 
 def wanted_predictions(request: pb.ReadPredictionsRequest) -> WantedPredictions:

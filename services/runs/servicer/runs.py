@@ -14,7 +14,7 @@ from services.runs.app.runs import Runs
 from services.runs.app.watch import Watches, run_state
 from services.runs.convert import runs as convert
 from services.runs.convert import specs
-from services.runs.convert.checks import only_uuid, page_token
+from services.runs.convert.checks import fitting, only_uuid, page_token
 from services.shared.arrow_stream import DataStreams, encode
 
 Context = aio.ServicerContext[Any, Any]
@@ -45,9 +45,8 @@ class RunServicer(RunServiceServicer):
         wanted, page = convert.listing(request)
         found = await self._runs.find(wanted, page)
         keys = [(run.progression.created_at_ms, run.run_id) for run in found]
-        return pb.ListRunsResponse(
-            runs=map(convert.run, found), next_page_token=page_token(page, keys)
-        )
+        runs = fitting(map(convert.run, found))
+        return pb.ListRunsResponse(runs=runs, next_page_token=page_token(page, keys, len(runs)))
 
     async def ListFolds(
         self, request: pb.ListFoldsRequest, context: Context

@@ -15,7 +15,7 @@ from services.runs.app.simulations import Simulations
 from services.runs.app.watch import Watches, simulation_state
 from services.runs.convert import runs as convert_runs
 from services.runs.convert import simulations as convert
-from services.runs.convert.checks import only_uuid, page_token
+from services.runs.convert.checks import fitting, only_uuid, page_token
 from services.shared.arrow_stream import DataStreams, encode
 
 Context = aio.ServicerContext[Any, Any]
@@ -46,9 +46,9 @@ class SimulationServicer(SimulationServiceServicer):
         wanted, page = convert.listing(request)
         found = await self._simulations.find(wanted, page)
         keys = [(s.progression.created_at_ms, s.simulation_id) for s in found]
-        return pb.ListSimulationsResponse(
-            simulations=map(convert.simulation, found), next_page_token=page_token(page, keys)
-        )
+        simulations = fitting(map(convert.simulation, found))
+        token = page_token(page, keys, len(simulations))
+        return pb.ListSimulationsResponse(simulations=simulations, next_page_token=token)
 
     async def CancelSimulation(
         self, request: pb.CancelSimulationRequest, context: Context

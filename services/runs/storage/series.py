@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -97,10 +98,12 @@ class Series:
             if start >= end:
                 continue
             where = {"fold": fold.planned.number, "attempt": fold.result.attempt}
-            async for batch in self._store.read(
+            rows = self._store.read(
                 run.predictions_table, columns, span=Times(start, end), where=where
-            ):
-                yield batch
+            )
+            async with aclosing(rows):
+                async for batch in rows:
+                    yield batch
 
     async def begin_simulated(self, table: str, schema: pa.Schema, key: Sequence[str]) -> None:
         await self._store.create(table, storable(schema), key=key)

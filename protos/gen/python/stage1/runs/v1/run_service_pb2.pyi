@@ -218,7 +218,7 @@ Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
 
 @_typing.final
 class ListRunsResponse(_message.Message):
-    """One page."""
+    """One page, of at most 3 MiB: it may be shorter than was asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -274,7 +274,7 @@ Global___ListFoldsRequest: _TypeAlias = ListFoldsRequest  # noqa: Y015
 
 @_typing.final
 class ListFoldsResponse(_message.Message):
-    """One page."""
+    """One page, of at most 3 MiB: it may be shorter than was asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

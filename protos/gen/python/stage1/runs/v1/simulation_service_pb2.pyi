@@ -160,7 +160,7 @@ Global___ListSimulationsRequest: _TypeAlias = ListSimulationsRequest  # noqa: Y0
 
 @_typing.final
 class ListSimulationsResponse(_message.Message):
-    """One page."""
+    """One page, of at most 3 MiB: it may be shorter than was asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
