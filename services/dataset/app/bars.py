@@ -10,7 +10,6 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import Manifest, measurement
@@ -149,7 +148,7 @@ class _Sides:
         arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
         if bars is not None:
             arrays |= zip(bars.schema.names, bars.columns, strict=True)
-        arrays[OHLCV_INDEX] = pc.add(arrays[INDEX], self.lookback_rows)
+        arrays[OHLCV_INDEX] = pa.array(arrays[INDEX].to_numpy() + self.lookback_rows)
         return pa.record_batch([arrays[name] for name in schema.names], schema=schema)
 
 

@@ -53,7 +53,7 @@ DELETE FROM dataset.pins WHERE dataset_id = %(dataset_id)s;
 SELECT holder, version FROM dataset.pins WHERE dataset_id = %(dataset_id)s ORDER BY holder, version;
 
 -- name: bury_dataset
-UPDATE dataset.datasets SET deleted_at_ms = %(now_ms)s WHERE dataset_id = %(dataset_id)s;
+UPDATE dataset.datasets SET deleted_at_ms = greatest(created_at_ms, %(now_ms)s) WHERE dataset_id = %(dataset_id)s;
 
 -- name: tables_of_dataset
 SELECT ohlcv_measurement, indicator_measurement
@@ -126,7 +126,8 @@ INSERT INTO dataset.datasets (
 -- name: advance_dataset
 UPDATE dataset.datasets
 SET symbol = %(symbol)s, granularity = %(granularity)s, source = %(source)s,
-  metadata = %(metadata)s, version = %(version)s, updated_at_ms = %(now_ms)s
+  metadata = %(metadata)s, version = %(version)s,
+  updated_at_ms = greatest(created_at_ms, %(now_ms)s)
 WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
 
 -- name: insert_version

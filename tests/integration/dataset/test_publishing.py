@@ -92,3 +92,16 @@ async def test_a_key_is_good_for_a_day(migrated: Pool, tmp_path: Path) -> None:
             await service.run(order("daily", key="daily"), *files(1))
         other = await service.run(order("next_day", key="daily"), *files(2))
         assert await service.run(order("next_day", key="daily"), *files(2)) == other
+
+
+async def test_a_clock_that_steps_back_stops_neither_versions_nor_deletes(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    now_ms = [1_700_000_000_000]
+    async with started(migrated, tmp_path, clock=lambda: now_ms[0]) as service:
+        first = (await service.run(order("stepped"), *files(1))).dataset
+        now_ms[0] -= 5_000
+        second = (await service.run(order("stepped", first.dataset_id), *files(2))).dataset
+        assert (second.version, second.updated_at_ms) == (2, first.created_at_ms)
+        await service.datasets.delete("stepped", force=False)
+        await nothing_is_there(service, "stepped")

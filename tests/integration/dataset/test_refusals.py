@@ -243,3 +243,9 @@ async def test_a_refused_slug_can_be_imported_afterwards(
         assert service.leftovers() == {"second_try_v1_ohlcv_a1", "second_try_v1_ind_a1"}
         delete = pb.DeleteDatasetRequest(dataset="second_try")
         await service.ask(service.stub.DeleteDataset(delete))
+
+
+async def test_refused_uploads_give_their_place_back(client: Client) -> None:
+    for _ in range(40):  # more than may be open at a time
+        error = await refusal(client, header=import_pb2.ImportHeader())
+        assert "header.slug" in fields(error)
