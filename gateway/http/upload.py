@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from fastapi import UploadFile
 from pydantic import TypeAdapter, ValidationError
 from stage1.dataset.v1 import dataset_pb2, import_pb2
-from stage1.dataset.v1.dataset_service_pb2 import (
-    ImportDatasetRequest,
-    ImportDatasetResponse,
-    PartBytes,
-)
+from stage1.dataset.v1.dataset_service_pb2 import ImportDatasetRequest, PartBytes
 from starlette.concurrency import iterate_in_threadpool
 
 from gateway.http import gzip_files
 from gateway.http.schemas.datasets import ClaimedManifest, ImportForm, Target
 from gateway.http.shapes.words import number
 from services.shared.errors import InvalidRequest, Violation
-
-if TYPE_CHECKING:
-    from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
 
 _MANIFEST_BYTES: Final = 1 << 20
 _AUTO: Final = "auto"
@@ -57,27 +49,7 @@ async def header(form: ImportForm, key: str) -> import_pb2.ImportHeader:
     )
 
 
-async def send(
-    datasets: DatasetServiceAsyncStub,
-    first: import_pb2.ImportHeader,
-    form: ImportForm,
-    max_bytes: int,
-) -> ImportDatasetResponse:
-    """One message after the other, so that what a file is refused for here is raised here."""
-    call = datasets.ImportDataset()
-    try:
-        async for message in _messages(first, form, max_bytes):
-            await call.write(message)
-        await call.done_writing()
-    except asyncio.InvalidStateError:
-        pass  # the service has answered already, with a refusal or what it knew by the key
-    except BaseException:
-        call.cancel()
-        raise
-    return await call
-
-
-async def _messages(
+async def messages(
     first: import_pb2.ImportHeader, form: ImportForm, max_bytes: int
 ) -> AsyncIterator[ImportDatasetRequest]:
     """The header, then every file, unpacked, in pieces."""

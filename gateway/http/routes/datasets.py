@@ -14,6 +14,7 @@ from gateway.http.media import OneMediaType
 from gateway.http.peers import asking
 from gateway.http.schemas import datasets as schemas
 from gateway.http.shapes import datasets as shapes
+from gateway.http.writing import write_all
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"], route_class=OneMediaType)
 
@@ -57,7 +58,8 @@ async def import_dataset(
     """Publishes a new dataset, or with `dataset_id` a new version of one."""
     header = await upload.header(form, key)
     with asking("dataset"):
-        answer = await upload.send(peers.datasets, header, form, settings.max_upload_bytes)
+        messages = upload.messages(header, form, settings.max_upload_bytes)
+        answer = await write_all(peers.datasets.ImportDataset(), messages)
     imported = shapes.imported(answer)
     response.headers["location"] = f"/api/datasets/{imported.dataset_id}"
     return imported
