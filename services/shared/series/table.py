@@ -206,15 +206,17 @@ def _batches(parts: Iterator[tuple[OpenSegment, int, int, int]]) -> Iterator[pa.
 
 
 def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Small batches together, so that messages have about 1 MiB: below that they are slow."""
+    """Small batches together: messages far below 1 MiB cost more than copying their rows."""
     held: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
-        if batch.num_rows:
+        if not held and size_of(batch) >= CHUNK_BYTES // 3:
+            yield batch
+        elif batch.num_rows:
             held.append(batch)
             size += size_of(batch)
         if size >= CHUNK_BYTES * 3 // 4:
-            yield held[0] if len(held) == 1 else pa.concat_batches(held)
+            yield pa.concat_batches(held)
             held, size = [], 0
     if held:
         yield pa.concat_batches(held)
