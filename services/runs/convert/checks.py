@@ -72,7 +72,7 @@ class Checks:
             value = Decimal(text or default)
         except InvalidOperation:
             value = Decimal(-1)
-        if not 0 < value < 1:  # NaN compares with nothing
+        if not value.is_finite() or not 0 < value < 1:
             self.refuse(field, f"is {text!r}, and must be a decimal number above 0 and below 1")
             return Decimal(default)
         return value
