@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -37,12 +37,19 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def rows(
-    api: Api, path: str, *, form: Form | None, into: Path | None, params: Params | None = None
+    api: Api,
+    path: str,
+    *,
+    form: Form | None,
+    into: Path | None,
+    params: Params | None = None,
+    first: Sequence[str] = (),
 ) -> None:
+    """`first`: the columns a table begins with."""
     if form is None:
         form = "table" if into is None and sys.stdout.isatty() else "csv"
     if form == "table":
-        return _first(api, path, params)
+        return _table(api, path, params, first)
     asked = {**(params or {}), "format": form}
     with api.streamed(path, asked) as response:
         if into is None:
@@ -52,12 +59,12 @@ def rows(
             return _copy(response, file)
 
 
-def _first(api: Api, path: str, params: Params | None) -> None:
+def _table(api: Api, path: str, params: Params | None, first: Sequence[str]) -> None:
     with api.streamed(path, {**(params or {}), "format": "csv"}) as response:
         lines = response.iter_lines()
         head = [line for line, _ in zip(lines, range(_FIRST_ROWS + 1), strict=False)]
         more = next(lines, None) is not None
-    tables.rows(pl.read_csv("\n".join(head).encode()).to_dicts())
+    tables.rows(pl.read_csv("\n".join(head).encode()).to_dicts(), first)
     if more:
         output.note("There are more rows: -o csv gives all of them.")
 

@@ -72,24 +72,45 @@ def heading(text: str) -> None:
 
 
 def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
-    """Numbers to the right, everything else to the left."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    """Numbers to the right, everything else to the left.
+
+    Columns that a narrow terminal has no room for are left out, from the right, and named.
+    """
     specs = [(c, c, text) if isinstance(c, str) else c for c in columns]
-    for title, field, _ in specs:
+    cells = [[write(row.get(field)) for _, field, write in specs] for row in rows]
+    screen = console()
+    titles = [title for title, _, _ in specs]
+    fit = _fitting([titles, *cells], screen.width)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title, field, _ in specs[:fit]:
         numeric = any(isinstance(row.get(field), int | float) for row in rows)
         grid.add_column(title, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(write(row.get(field)) for _, field, write in specs))
-    console().print(grid)
+    for line_of_cells in cells:
+        grid.add_row(*line_of_cells[:fit])
+    screen.print(grid)
+    if titles[fit:]:
+        left_out = ", ".join(titles[fit:]) if len(titles) - fit < 8 else f"{len(titles) - fit} more"
+        note(f"No room for {left_out}: a wider terminal or -o json shows them.")
+
+
+def _fitting(lines: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns, at least one, can be shown in full."""
+    taken = 2
+    for i, column in enumerate(zip(*lines, strict=True)):
+        taken += max(map(len, column)) + 2
+        if taken > width and i:
+            return i
+    return len(lines[0])
 
 
 def facts(pairs: Mapping[str, Any]) -> None:
-    """Names and values, one a line."""
+    """Names and values, one a line; what there is not is left out."""
     grid = Table(box=None, show_header=False, pad_edge=False)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in pairs.items():
-        grid.add_row(name, text(value))
+        if value not in (None, ""):
+            grid.add_row(name, text(value))
     console().print(grid)
 
 
@@ -107,13 +128,17 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or math.isnan(value):
         return NOTHING
     if math.isinf(value):
-        return "infinite"
+        return "inf"
     return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
 def percent(value: float | None) -> str:
     """Of a fraction."""
     return NOTHING if value is None else f"{value * 100:.2f} %"
+
+
+def day(timestamp_ms: int | None) -> str:
+    return instant(timestamp_ms)[:10]
 
 
 def instant(timestamp_ms: int | None) -> str:

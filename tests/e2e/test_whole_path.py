@@ -17,6 +17,7 @@ TRAIN, TEST, GAP, STEP, ROWS = 1500, 100, 9, 100, 6099
 FOLDS = 1 + (ROWS - TRAIN - GAP - TEST) // STEP
 LOOKBACK = 120
 NOTIONAL = 1000.0
+FEE, SLIPPAGE = 0.2e-4, 0.3e-4  # per side, as the simulation is asked for
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,7 @@ def test_the_metrics_of_a_simulation_are_those_of_its_trades(
 
 def test_trades_fill_at_the_open_after_the_signal(trades: pl.DataFrame, bars: pl.DataFrame) -> None:
     opens = bars["Open"].to_numpy()
-    against = np.where(trades["side"].to_numpy() == "long", 1, -1) * 0.3e-4
+    against = np.where(trades["side"].to_numpy() == "long", 1, -1) * SLIPPAGE
     entry = trades["entry_fill_ohlcv_index"].to_numpy()
     assert trades["entry_price"].to_numpy() == pytest.approx(opens[entry] * (1 + against))
     assert (entry == trades["entry_signal_ohlcv_index"].to_numpy() + 1).all()
@@ -201,8 +202,10 @@ def test_buy_and_hold_is_that_of_the_same_bars(simulation: Any, bars: pl.DataFra
     last = first + FOLDS * TEST - 1
     assert simulation["first_ts_ms"] == bars["timestamp_ms"][first]
     assert simulation["last_ts_ms"] == bars["timestamp_ms"][last]
-    held = bars["Close"][last] / bars["Open"][first + 1] - 1
-    assert simulation["buy_hold"]["total_return_pct"] == pytest.approx(held * 100, abs=0.02)
+    bought = bars["Open"][first] * (1 + SLIPPAGE)
+    sold = bars["Close"][last] * (1 - SLIPPAGE)
+    held = sold / bought - 1 - FEE * (1 + sold / bought)
+    assert simulation["buy_hold"]["total_return_pct"] == pytest.approx(held * 100)
 
 
 def test_lists_lead_from_dataset_to_run_to_simulation(
@@ -235,5 +238,5 @@ def test_a_file_that_breaks_a_rule_is_refused_and_leaves_nothing(
         "dataset", "import", "bad", "--ohlcv", str(bad), "--symbol", "X", "--granularity", "1h"
     )
     assert done.code == 5
-    assert "line 2" in done.err
+    assert done.err == "ohlcv (bad.csv) has high below low in 1 line: 2.\n"
     assert command("dataset", "show", "bad").code == 3

@@ -27,7 +27,9 @@ _SIZES: Final = {
     "end_fold": "First fold not run [default: all].",
 }
 _SIGNAL_RULES: Final = (
-    *("own_long_threshold", "own_short_threshold", "signals_when_learned_nothing"),
+    "own_long_threshold",
+    "own_short_threshold",
+    "signals_when_learned_nothing",
 )
 _Command = Callable[..., None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,11 @@ from gateway.cli.download import Form
 from gateway.cli.exit_codes import table as exit_codes
 from gateway.cli.named import simulation_path
 from gateway.cli.tables import simulations as drawing
+
+_TRADE_COLUMNS: Final = (
+    *("trade_id", "side", "entry_time", "exit_time", "entry_price", "exit_price", "pnl"),
+    *("exit_reason", "bars_held", "return_pct"),
+)
 
 
 @click.group(epilog=exit_codes())
@@ -56,7 +61,7 @@ def trades(name: str, form: Form | None, into: Path | None, url: str) -> None:
     """The trades, by entry."""
     with Api(url) as api:
         path = f"{simulation_path(api, name)}/trades"
-        download.rows(api, path, form=form, into=into)
+        download.rows(api, path, form=form, into=into, first=_TRADE_COLUMNS)
 
 
 @simulation.command(epilog=exit_codes())

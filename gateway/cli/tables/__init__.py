@@ -21,16 +21,30 @@ def warnings(found: Record) -> None:
         output.note(f"warning: {sentence}")
 
 
-def rows(found: Sequence[Record]) -> None:
-    """Of a table of the store, as they are; times are for people."""
+def rows(found: Sequence[Record], first: Sequence[str] = ()) -> None:
+    """Of a table of the store, with every digit; times are for people.
+
+    The columns named in `first` come first.
+    """
     if not found:
         output.note("There are no rows.")
         return
-    columns: list[Column] = [_column(name) for name in found[0]]
+    names = [*(n for n in first if n in found[0]), *(n for n in found[0] if n not in first)]
+    columns: list[Column] = [_column(name) for name in names]
     output.table(found, columns)
 
 
 def _column(name: str) -> Column:
-    if name == "timestamp_ms":
-        return ("time (UTC)", name, output.instant)
-    return (name, name, text)
+    if name.endswith(("timestamp_ms", "_ts_ms", "_time")):
+        return (f"{name.removesuffix('_ms')} (UTC)", name, _moment)
+    return (name, name, _exact)
+
+
+def _moment(value: Any) -> str:
+    if isinstance(value, int):
+        return output.instant(value)
+    return text(value)[:16].replace("T", " ")
+
+
+def _exact(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else text(value)

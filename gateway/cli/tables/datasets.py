@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.cli import output
-from gateway.cli.output import Column, instant, text
+from gateway.cli.output import Column, day, instant, text
 from gateway.cli.tables import Record, rest
 
 _MOST_GAPS: Final = 10
@@ -16,12 +16,12 @@ def listed(found: Record) -> None:
     columns: list[Column] = [
         ("slug", "dataset_slug", text),
         "symbol",
-        "granularity",
+        ("bar", "granularity", text),
         "version",
         ("bars", "ohlcv_row_count", text),
         ("indicator rows", "indicator_row_count", text),
-        ("from", "ohlcv_first_ts", instant),
-        ("to", "ohlcv_last_ts", instant),
+        ("from", "ohlcv_first_ts", day),
+        ("to", "ohlcv_last_ts", day),
         ("id", "dataset_id", text),
     ]
     output.table(found["datasets"], columns)
@@ -53,9 +53,9 @@ def manifest(found: Record) -> None:
             "calendar": f"{found['calendar']}; times are bar {found['timestamp_convention']}s",
             "gaps": _gaps(found),
             "content hash": found["content_hash"],
+            **{f"{role}s": _columns(found, role) for role in ("target", "feature", "extra")},
         }
     )
-    output.facts({f"{role}s": _columns(found, role) for role in ("target", "feature", "extra")})
     if gaps := found["gaps"]:
         _gap_table(gaps)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.cli import output
-from gateway.cli.output import Column, instant, number, percent, text
+from gateway.cli.output import Column, day, instant, number, percent, text
 from gateway.cli.tables import Record, rest, warnings
 
 
@@ -45,13 +45,13 @@ def planned_folds(found: Sequence[Record]) -> None:
 def listed(found: Record) -> None:
     columns: list[Column] = [
         ("run", "run_id", text),
-        "name",
-        ("dataset", "dataset_slug", text),
-        ("target", "target_column", text),
         "status",
         ("folds", "progress", text),
+        ("dataset", "dataset_slug", text),
+        ("target", "target_column", text),
         ("PF dual", "pf_dual", number),
         ("created", "created_at", text),
+        "name",
     ]
     output.table([{**run, **_of_run(run)} for run in found["runs"]], columns)
     rest(found)
@@ -92,18 +92,29 @@ def folds(found: Sequence[Record]) -> None:
     """Of folds that are stored: windows, learning, and the test window's figures."""
     columns: list[Column] = [
         ("fold", "fold_number", text),
-        ("test starts (UTC)", "test_start_ts_ms", instant),
-        ("rows", "samples_test", text),
+        ("test from", "test_start_ts_ms", day),
         ("trees", "trees", text),
         ("learned", "learned", text),
-        ("IC", "ic", number),
+        ("IC", "ic", _short),
         ("signals", "signals", text),
-        ("hit rate", "hit_rate", percent),
-        ("PF dual", "profit_factor", number),
-        ("PF always long", "always_long", number),
-        ("s", "seconds", number),
+        ("hits", "hit_rate", _share),
+        ("PF", "profit_factor", _short),
+        ("PF long", "always_long", _short),
+        ("s", "seconds", _short),
     ]
     output.table([{**fold, **_of_fold(fold)} for fold in found if fold["stored"]], columns)
+    output.line(
+        "IC: rank correlation. hits, PF: hit rate and profit factor of the percentile signals of "
+        "both sides.\nPF long: of being long on every row. s: seconds of training."
+    )
+
+
+def _short(value: float | None) -> str:
+    return number(value, 3)
+
+
+def _share(value: float | None) -> str:
+    return output.NOTHING if value is None else f"{value:.0%}"
 
 
 def _of_fold(fold: Record) -> dict[str, Any]:

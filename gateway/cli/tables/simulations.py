@@ -14,14 +14,14 @@ from gateway.cli.tables import Record, rest, warnings
 def listed(found: Record) -> None:
     columns: list[Column] = [
         ("simulation", "simulation_id", text),
-        ("run", "run_id", text),
-        ("dataset", "dataset_slug", text),
         "status",
-        "mode",
-        "threshold",
         ("return %", "return_pct", number),
         ("buy & hold %", "buy_hold_pct", number),
-        ("trades", "trades", text),
+        "trades",
+        "mode",
+        "threshold",
+        ("dataset", "dataset_slug", text),
+        ("run", "run_id", text),
     ]
     output.table([{**s, **_of_simulation(s)} for s in found["simulations"]], columns)
     rest(found)
@@ -68,19 +68,21 @@ def shown(found: Record) -> None:
             "status": found["status"],
             "error": found["error"],
             "settings": ", ".join(f"{name} {text(value)}" for name, value in settings.items()),
+            "costs": costs(found["settings"]),
+            "window": _window(found),
         }
     )
     if found["performance"] is None:
         return
-    output.facts(
-        {
-            "window": f"{found['bars']:,} bars, {instant(found['first_ts_ms'])} to "
-            f"{instant(found['last_ts_ms'])} UTC",
-            "costs": costs(found["settings"]),
-        }
-    )
     performance(found)
     warnings(found)
+
+
+def _window(found: Record) -> str | None:
+    if found["bars"] is None:
+        return None
+    first, last = (instant(found[f"{end}_ts_ms"]) for end in ("first", "last"))
+    return f"{found['bars']:,} bars, {first} to {last} UTC"
 
 
 def costs(settings: Record) -> str:
@@ -105,7 +107,7 @@ def performance(found: Record) -> None:
 
 
 def _figure(found: Record, field: str) -> float | None:
-    if found.get(f"{field.removesuffix('_ratio')}_is_infinite"):
+    if found.get(f"{field}_is_infinite"):
         return math.inf
     value: float | None = found[field]
     return value
