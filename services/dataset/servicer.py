@@ -58,11 +58,7 @@ class DatasetServicer(DatasetServiceServicer):
     async def ListDatasets(
         self, request: pb.ListDatasetsRequest, context: Context
     ) -> pb.ListDatasetsResponse:
-        page = await self._datasets.list(requests.listing(request))
-        return pb.ListDatasetsResponse(
-            datasets=[dataset_to_proto(dataset) for dataset in page.datasets],
-            next_page_token=requests.page_token(page.next),
-        )
+        return requests.page(await self._datasets.list(requests.listing(request)))
 
     async def GetManifest(
         self, request: pb.GetManifestRequest, context: Context

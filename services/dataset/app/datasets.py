@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from services.dataset.domain.catalogue import Cursor, Dataset, DatasetPinned, Listing
+from services.dataset.domain.catalogue import Dataset, DatasetPinned, Listing
 from services.dataset.domain.manifest import Manifest
 from services.dataset.storage.protocol import Catalogue
 from services.shared.series import SeriesStore
@@ -14,7 +14,7 @@ from services.shared.series import SeriesStore
 
 class Page(NamedTuple):
     datasets: Sequence[Dataset]
-    next: Cursor | None
+    more: bool
 
 
 class Datasets:
@@ -32,10 +32,7 @@ class Datasets:
     async def list(self, listing: Listing) -> Page:
         async with self._catalogue.transaction() as catalogue:
             found = await catalogue.datasets(listing)
-        page = found[: listing.page_size]
-        if len(page) == len(found):
-            return Page(page, None)
-        return Page(page, Cursor(page[-1].created_at_ms, page[-1].dataset_id))
+        return Page(found[: listing.page_size], len(found) > listing.page_size)
 
     async def manifest(self, name: UUID | str, version: int | None) -> Manifest:
         async with self._catalogue.transaction() as catalogue:

@@ -9,14 +9,16 @@ from uuid import UUID
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.dataset.app.bars import BarsQuery
+from services.dataset.app.datasets import Page
 from services.dataset.convert.checks import Checks
-from services.dataset.convert.manifest import TABLES
+from services.dataset.convert.manifest import TABLES, dataset_to_proto
 from services.dataset.domain.catalogue import Cursor, Listing
 from services.dataset.domain.columns import Table
 from services.shared.series import Rows, Span, Times
 
 PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
+PAGE_BYTES: Final = 3 << 20
 MAX_SKIP: Final = 100_000
 MAX_POINTS: Final = 10_000
 _STORED: Final = {number: table for number, table in TABLES.items() if table is not Table.JOINED}
@@ -78,9 +80,27 @@ def listing(request: pb.ListDatasetsRequest) -> Listing:
     return found
 
 
-def page_token(cursor: Cursor | None) -> str:
-    if cursor is None:
-        return ""
+def page(found: Page) -> pb.ListDatasetsResponse:
+    """As many as one message may hold, the first in any case; the token goes on from there."""
+    answer = pb.ListDatasetsResponse()
+    size = 0
+    for dataset in found.datasets:
+        message = dataset_to_proto(dataset)
+        size += message.ByteSize()
+        if answer.datasets and size > PAGE_BYTES:
+            answer.next_page_token = _token(_last(answer))
+            return answer
+        answer.datasets.append(message)
+    answer.next_page_token = _token(_last(answer)) if found.more else ""
+    return answer
+
+
+def _last(answer: pb.ListDatasetsResponse) -> Cursor:
+    last = answer.datasets[-1]
+    return Cursor(last.created_at_ms, UUID(last.dataset_id))
+
+
+def _token(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(f"{cursor.created_at_ms} {cursor.dataset_id}".encode()).decode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
@@ -61,3 +62,20 @@ async def test_a_page_has_its_bounds(client: Client, field: str, value: object) 
     with pytest.raises(InvalidRequest) as caught:
         await slugs(client, **{field: value})
     assert [violation.field for violation in caught.value.violations] == [field]
+
+
+async def test_a_page_of_large_manifests_holds_fewer_and_goes_on(client: Client) -> None:
+    holes = bar_file(np.delete(hourly(120_000), np.arange(1, 119_000, 3)))  # 39,667 gaps
+    for i in range(5):
+        header = header_of(f"gappy_{i}", OHLCV)
+        header.calendar = "24x7"
+        await client.publish(header, holes)
+    found, token, pages = [], "", 0
+    while token or not pages:
+        request = pb.ListDatasetsRequest(text="gappy_", page_token=token)
+        answer = await client.ask(client.stub.ListDatasets(request))
+        assert answer.ByteSize() < 4 << 20
+        found += [dataset.slug for dataset in answer.datasets]
+        token, pages = answer.next_page_token, pages + 1
+    assert found == [f"gappy_{i}" for i in (4, 3, 2, 1, 0)]
+    assert pages > 1

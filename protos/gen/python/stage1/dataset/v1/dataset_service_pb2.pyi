@@ -169,7 +169,7 @@ class ListDatasetsRequest(_message.Message):
     text: _builtins.str
     """Part of slug, symbol or source, any case."""
     page_size: _builtins.int
-    """0 means 50; at most 1000."""
+    """0 means 50; at most 1000. A page of large manifests holds fewer."""
     page_token: _builtins.str
     """From the answer before; empty for the first page."""
     skip: _builtins.int
