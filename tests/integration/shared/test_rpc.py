@@ -144,6 +144,14 @@ async def test_a_service_that_is_not_ready_says_so() -> None:
     assert (before.status, after.status) == (answer.NOT_SERVING, answer.SERVING)
 
 
+async def test_health_can_be_watched() -> None:
+    async with served() as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        call = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await call.read()).status == health_pb2.HealthCheckResponse.SERVING
+        call.cancel()
+
+
 async def test_a_taken_port_is_one_clear_sentence() -> None:
     async with serving(ServerSettings()) as server:
         taken = ServerSettings(listen=f"127.0.0.1:{server.port}")
