@@ -27,12 +27,17 @@ _COLUMNS = ("bar_index", "prediction", "target")
 
 
 async def pooled(series: Series, run: Run, folds: Sequence[Fold]) -> Mapping[str, Any]:
-    stored = [(fold, fold.result) for fold in folds if fold.result]
+    stored = [(fold.planned, fold.result) for fold in folds if fold.result]
+    batches = [batch async for batch in series.predictions(run, folds, _COLUMNS)]
+    table = pa.Table.from_batches(batches, series.schema(_COLUMNS))
     evaluations = [evaluation(result) for _, result in stored]
-    rows = [
-        await _rows(series, run, fold, result, evaluated)
-        for (fold, result), evaluated in zip(stored, evaluations, strict=True)
-    ]
+    rows, taken = [], 0
+    for (planned, result), evaluated in zip(stored, evaluations, strict=True):
+        size = len(planned.test.rows)
+        rows.append(_rows(table.slice(taken, size), run, result, evaluated))
+        taken += size
+    if taken != table.num_rows:
+        raise DataLoss(f"Run {run.run_id} has {table.num_rows} predictions of {taken} test rows.")
     return (await asyncio.to_thread(pool, rows, evaluations)).as_dict()
 
 
@@ -44,11 +49,7 @@ def evaluation(result: FoldResult) -> FoldEvaluation:
         raise DataLoss(f"The trainer's metrics are incomplete: {error}.") from error
 
 
-async def _rows(
-    series: Series, run: Run, fold: Fold, result: FoldResult, evaluated: FoldEvaluation
-) -> FoldRows:
-    batches = [batch async for batch in series.predictions(run, [fold], _COLUMNS)]
-    table = pa.Table.from_batches(batches, series.schema(_COLUMNS))
+def _rows(table: pa.Table, run: Run, result: FoldResult, evaluated: FoldEvaluation) -> FoldRows:
     found = _thresholds(result, run.plan.signal_rules)
     return FoldRows(
         bar_index=table["bar_index"].to_numpy(),

@@ -7,9 +7,17 @@ beside them and are never read. A simulation's attempt has tables of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 from uuid import UUID
 
@@ -88,18 +96,14 @@ class Series:
         start_ms: int | None = None,
         end_ms: int | None = None,
     ) -> AsyncGenerator[pa.RecordBatch]:
-        """Of stored folds, in the order given, then by time."""
-        for fold in folds:
-            if fold.result is None:
-                continue
-            window = fold.planned.test.times_ms
-            start = window.start if start_ms is None else max(start_ms, window.start)
-            end = window.end if end_ms is None else min(end_ms, window.end)
+        """Of stored folds, in the order of their numbers, then by time."""
+        for stretch in stretches(folds, run.plan.dataset.facts.bar_interval_ms):
+            start = stretch.start if start_ms is None else max(start_ms, stretch.start)
+            end = stretch.end if end_ms is None else min(end_ms, stretch.end)
             if start >= end:
                 continue
-            where = {"fold": fold.planned.number, "attempt": fold.result.attempt}
             rows = self._store.read(
-                run.predictions_table, columns, span=Times(start, end), where=where
+                run.predictions_table, columns, span=Times(start, end), where=stretch.where
             )
             async with aclosing(rows):
                 async for batch in rows:
@@ -137,6 +141,54 @@ class Series:
             for name, match in found
             if match
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Rows that one read gives in the order wanted."""
+
+    start: int
+    end: int
+    where: Mapping[str, int]
+
+
+def stretches(folds: Iterable[Fold], bar_interval_ms: int) -> Iterator[Stretch]:
+    """Stored folds in order: neighbours of one attempt together, while their windows lie apart.
+
+    A read costs as much as the table has segments, and every fold is one.
+    """
+    for _, group in groupby(_placed(folds), key=lambda placed: placed[0]):
+        members = [fold for _, fold in group]
+        first, last = members[0].planned, members[-1].planned
+        attempt = {"attempt": members[0].result.attempt} if members[0].result else {}
+        yield Stretch(
+            start=first.test.times_ms.start,
+            # To the last row, not one bar after it: the next may be nearer than that.
+            end=last.test.times_ms.end - bar_interval_ms + 1,
+            where=attempt | ({"fold": first.number} if len(members) == 1 else {}),
+        )
+
+
+def _placed(folds: Iterable[Fold]) -> Iterator[tuple[int, Fold]]:
+    """Stored folds, each with the number of its stretch."""
+    stretch, before = 0, None
+    for fold in folds:
+        if fold.result is None:
+            continue
+        if before is not None and not _continues(before, fold):
+            stretch += 1
+        yield stretch, fold
+        before = fold
+
+
+def _continues(before: Fold, fold: Fold) -> bool:
+    assert before.result
+    assert fold.result
+    return (
+        fold.planned.number == before.planned.number + 1
+        and fold.result.attempt == before.result.attempt
+        and fold.planned.test.rows.start >= before.planned.test.rows.end
+    )
 
 
 def storable(schema: pa.Schema) -> pa.Schema:

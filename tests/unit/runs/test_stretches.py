@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.runs.domain.folds import Fold
+from services.runs.domain.plan import Facts, Windows, boundary_rows, make_folds, with_times
+from services.runs.storage.series import stretches
+from tests.contract.run_store import RESULT
+
+BAR = 1000
+
+
+def folds_of(step: int, attempts: list[int | None]) -> list[Fold]:
+    """Ten test rows each; None is a fold that is not stored."""
+    windows = Windows(train_size=600, test_size=10, fold_step=step)
+    rows = 700 + step * len(attempts)
+    facts = Facts(rows=rows, lookback_rows=1, lookahead_rows=1, bar_interval_ms=BAR)
+    planned = make_folds(windows, facts)[: len(attempts)]
+    times = {row: row * BAR for row in boundary_rows(planned)}
+    return [
+        Fold(fold, None if attempt is None else replace(RESULT, attempt=attempt))
+        for fold, attempt in zip(with_times(planned, times, BAR), attempts, strict=True)
+    ]
+
+
+@given(st.integers(1, 15), st.lists(st.none() | st.integers(1, 3), min_size=1, max_size=12))
+def test_stretches_give_every_stored_row_once_in_the_order_of_folds(
+    step: int, attempts: list[int | None]
+) -> None:
+    folds = folds_of(step, attempts)
+    stored = [(f.planned, f.result.attempt) for f in folds if f.result]
+    written = [  # by whichever attempt: what was never committed must not be read
+        {"time": row * BAR, "fold": f.planned.number, "attempt": attempt}
+        for f in folds
+        for attempt in (1, 2, 3)
+        for row in range(f.planned.test.rows.start, f.planned.test.rows.end)
+    ]
+    read = [
+        (row["fold"], row["time"], row["attempt"])
+        for stretch in stretches(folds, BAR)
+        for row in sorted(written, key=lambda row: (row["time"], row["fold"]))
+        if stretch.start <= row["time"] < stretch.end
+        and all(row[name] == value for name, value in stretch.where.items())
+    ]
+    assert read == [
+        (planned.number, row * BAR, attempt)
+        for planned, attempt in stored
+        for row in range(planned.test.rows.start, planned.test.rows.end)
+    ]
+
+
+def test_neighbours_of_one_attempt_are_read_together() -> None:
+    assert len(list(stretches(folds_of(10, [1] * 12), BAR))) == 1
+    assert len(list(stretches(folds_of(9, [1] * 12), BAR))) == 12
+    assert len(list(stretches(folds_of(10, [1, 1, 2, 2, None, 2]), BAR))) == 3
+
+
+def test_a_chosen_stretch_ends_with_its_last_row() -> None:
+    [stretch] = stretches(folds_of(10, [1, 1, 1])[:2], BAR)
+    assert stretch.end == (609 + 20 - 1) * BAR + 1
