@@ -12,14 +12,13 @@ import uvicorn
 from gateway.http.app import create_app
 from gateway.http.settings import GatewaySettings
 from services.shared import logging
-from services.shared.errors import Unavailable
+from services.shared.errors import Stage1Error, Unavailable
 
 log = structlog.get_logger()
 
 
-async def main(settings: GatewaySettings) -> None:
+async def serve(settings: GatewaySettings) -> None:
     """Until SIGTERM or SIGINT. Raises Unavailable when the port is taken."""
-    logging.configure(process="gateway", format=settings.log_format, level=settings.log_level)
     listener = listening(settings)
     log.info("gateway_listening", url="http://{}:{}".format(*listener.getsockname()[:2]))
     await server(settings).serve(sockets=[listener])
@@ -49,8 +48,14 @@ def listening(settings: GatewaySettings) -> socket.socket:
         ) from error
 
 
-if __name__ == "__main__":
+def main() -> None:
+    settings = GatewaySettings()
+    logging.configure(process="gateway", format=settings.log_format, level=settings.log_level)
     try:
-        asyncio.run(main(GatewaySettings()))
-    except Unavailable as error:
+        asyncio.run(serve(settings))
+    except Stage1Error as error:
         sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,7 @@ _HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+_PROBES: Final = {"/livez", "/readyz", "/healthz"}  # asked every few seconds, for ever
 _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 log = structlog.get_logger()
@@ -81,7 +82,8 @@ class RequestLog(Guard):
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._app(scope, receive, send_with_headers)
-            log.info(
+            write = log.debug if scope["path"] in _PROBES else log.info
+            write(
                 "http_request",
                 method=scope["method"],
                 path=scope["path"],
@@ -105,13 +107,21 @@ class Crashes(Guard):
             await self._app(scope, receive, noting)
         except Stage1Error as error:
             await errors.answer(error)(scope, receive, send)
-        except Exception:
+        except Exception as error:
             if started:  # the server closes the connection of an unfinished answer
-                log.exception("answer_cut_off")
+                _log_cut_off(error)
                 return
             log.exception("request_crashed")
             failed = Stage1Error("The gateway failed; its log has the request id.")
             await errors.answer(failed)(scope, receive, send)
+
+
+def _log_cut_off(error: Exception) -> None:
+    refused = error.__cause__  # Starlette has wrapped it: there is no status to give any more
+    if isinstance(refused, Stage1Error):
+        log.warning("answer_cut_off", reason=refused.reason, error=str(refused))
+    else:
+        log.exception("answer_cut_off")
 
 
 class SameOrigin(Guard):

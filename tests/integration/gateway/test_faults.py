@@ -1,0 +1,118 @@
+"""What callers see when a service fails half-way."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+
+import httpx
+import pytest
+from grpc.aio import AioRpcError
+
+from services.shared.errors import Unavailable
+from services.shared.rpc import status
+from tests.integration.gateway.house import gateway, refusal
+from tests.integration.gateway.scripted import (
+    BATCH,
+    DEADLINE,
+    HEARTBEAT,
+    ROWS,
+    ManyBars,
+    ToldRun,
+    bars,
+    example,
+    peer,
+    run,
+    state,
+)
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+async def test_rows_that_fail_half_way_are_cut_off_and_never_look_whole(form: str) -> None:
+    async with (
+        peer(bars(example(ManyBars, fails_after=5 * BATCH))) as address,
+        gateway(dataset_address=address) as client,
+    ):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"/api/datasets/a/ohlcv?format={form}")
+
+
+async def test_a_caller_who_leaves_stops_the_reading() -> None:
+    servicer = example(ManyBars)
+    async with (
+        peer(bars(servicer)) as address,
+        gateway(dataset_address=address) as client,
+    ):
+        async with client.stream("GET", "/api/datasets/a/ohlcv?format=arrow") as answer:
+            await anext(answer.aiter_raw())
+        assert (await client.get("/livez")).status_code == 200
+    assert servicer.sent_rows < ROWS
+
+
+async def test_the_request_id_reaches_the_service() -> None:
+    servicer = example(ManyBars)
+    async with (
+        peer(bars(servicer)) as address,
+        gateway(dataset_address=address) as client,
+    ):
+        path = "/api/datasets/a/ohlcv?limit=1"
+        answer = await client.get(path, headers={"x-request-id": "over-there"})
+    assert (answer.status_code, servicer.request_ids) == (200, ["over-there"])
+
+
+@pytest.mark.parametrize("after", [0, 1, 3 << 20])
+async def test_a_refusal_in_the_middle_of_an_upload_keeps_its_reason(after: int) -> None:
+    async with (
+        peer(bars(example(ManyBars, refuses_after=after))) as address,
+        gateway(dataset_address=address) as client,
+    ):
+        for _ in range(10):
+            files = {"ohlcv": ("bars.csv", bytes(20 << 20))}
+            refusal(await client.post("/api/datasets", files=files), 500, "DISK_GONE")
+
+
+async def test_a_bomb_ends_the_upload() -> None:
+    servicer = example(ManyBars)
+    async with (
+        peer(bars(servicer)) as address,
+        gateway(dataset_address=address) as client,
+    ):
+        bomb = {"ohlcv": ("bars.csv.gz", gzip.compress(bytes(200 << 20)))}
+        refusal(await client.post("/api/datasets", files=bomb), 413, "BODY_TOO_LARGE")
+    assert servicer.uploaded_bytes < 70 << 20
+
+
+async def test_events_go_on_over_the_deadline_of_a_watch() -> None:
+    servicer = example(
+        ToldRun,
+        [state(1, "QUEUED"), HEARTBEAT, state(2, "RUNNING"), DEADLINE],
+        [state(3, "COMPLETED")],
+    )
+    async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
+        answer = await client.get("/api/runs/r/events")
+    told = [line for line in answer.text.splitlines() if line.startswith(("id", ":"))]
+    assert told == ["id: 1", ": heartbeat", "id: 2", "id: 3"]
+    assert servicer.asked_after == [0, 2]
+
+
+async def test_events_of_a_service_that_goes_away_are_cut_off() -> None:
+    servicer = example(ToldRun, [state(1, "QUEUED"), Unavailable("Stopping.")])
+    async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get("/api/runs/r/events")
+
+
+async def test_a_browser_that_leaves_ends_the_watch() -> None:
+    servicer = example(ToldRun)
+    async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
+        async with client.stream("GET", "/api/runs/r/events") as answer:
+            assert await anext(answer.aiter_raw()) == b"retry: 2000\n\n"
+        async with asyncio.timeout(10):
+            await servicer.left.wait()
+
+
+def test_a_status_of_the_transport_is_no_status_of_a_service() -> None:
+    lost = AioRpcError(
+        status.code_of(Unavailable("")), None, None, "failed to connect to all addresses"
+    )
+    assert isinstance(status.from_call(lost), Unavailable)
