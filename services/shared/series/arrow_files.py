@@ -70,9 +70,8 @@ class ArrowFiles:
         self._root = root
         self._aside = root / ".aside"
         self._tables: dict[str, Table] = {}
-        self._naming = (
-            asyncio.Lock()
-        )  # held while names appear and vanish, not while rows are written
+        # Held while names appear and vanish, not while rows are written.
+        self._naming = asyncio.Lock()
 
     async def create(self, table: str, schema: pa.Schema, *, key: Sequence[str] = (TIME,)) -> None:
         check_table_name(table)

@@ -32,6 +32,8 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         return await asyncio.shield(job)
     except asyncio.CancelledError:
         await asyncio.wait([job])
+        if not job.cancelled():
+            job.exception()  # seen: nobody waits for it any more
         raise
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -147,6 +148,21 @@ async def test_a_reader_that_stands_still_is_cut_off_and_told() -> None:
         with pytest.raises(Stalled, match="did not move 65536 bytes within"):
             _ = [batch async for batch in stalled]
         await other.aclose()
+
+
+async def test_a_reader_that_stands_still_and_then_goes_leaves_no_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = Source(1_000)
+    async with served(source.rows, streams=1, stall_seconds=0.1) as opened:
+        stalled = read_arrow(opened, METHOD, REQUEST)
+        await anext(stalled)
+        await source.closed.wait()
+        await stalled.aclose()
+        async with aclosing(read_arrow(opened, METHOD, REQUEST)) as batches:
+            await anext(batches)
+    gc.collect()  # where asyncio tells of exceptions that nobody saw
+    assert caplog.records == []
 
 
 async def test_a_source_that_takes_long_is_no_stall() -> None:
