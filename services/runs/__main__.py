@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import structlog
@@ -135,19 +135,18 @@ class House:
 async def running(settings: RunsSettings) -> AsyncIterator[Server]:
     """The service until the block ends; it is entered once PostgreSQL is there."""
     pool = postgres.pool(settings.postgres_dsn.get_secret_value())
-    async with (
-        arrow_files(settings.data_dir / "runs" / "series") as series,
-        client.channel(settings.dataset_address, token=settings.token) as dataset,
-    ):
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)
+        series = await stack.enter_async_context(arrow_files(settings.data_dir / "runs" / "series"))
+        dataset = await stack.enter_async_context(
+            client.channel(settings.dataset_address, token=settings.token)
+        )
         house = House(settings, pool=pool, series_store=series, dataset=dataset)
-        try:
-            async with serving(settings, house.register, services=SERVICES) as server:
-                await _prepared(pool)
-                async with house.working():
-                    await server.ready()
-                    yield server
-        finally:
-            await pool.close()
+        async with serving(settings, house.register, services=SERVICES) as server:
+            await _prepared(pool)
+            await stack.enter_async_context(house.working())  # ends after the calls have
+            await server.ready()
+            yield server
 
 
 async def _prepared(pool: Pool) -> None:

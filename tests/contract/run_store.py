@@ -11,13 +11,13 @@ import pytest
 
 from services.runs.domain.columns import DatasetVersion
 from services.runs.domain.events import FoldCompleted, FoldStarted, Kept, Log, StateChanged
+from services.runs.domain.feasibility import make_folds
 from services.runs.domain.folds import FoldResult, Thresholds
 from services.runs.domain.plan import (
     Caution,
     Facts,
     Windows,
     boundary_rows,
-    make_folds,
     with_times,
 )
 from services.runs.domain.runs import Learner, Plan, Run, SignalRules
@@ -293,6 +293,8 @@ class RunStoreContract:
             assert await tx.simulations.get(simulation.simulation_id) == completed
             wanted = SimulationFilter(run_id=simulation.run_id, state=State.COMPLETED)
             assert await tx.simulations.find(wanted, Page(size=5)) == [completed]
+            assert await tx.simulations.of_run(simulation.run_id) == [simulation.simulation_id]
+            assert await tx.simulations.of_run(uuid4()) == []
             assert await tx.simulations.current([simulation.simulation_id, uuid4()]) == {
                 simulation.simulation_id: 1
             }
@@ -435,8 +437,7 @@ class QueueContract:
         await added(fresh_store)
         async with fresh_store.transaction() as tx:
             await tx.workers.register(worker)
-            assert await tx.workers.alive(NOW + 14_999, Kind.TRAINER) == [worker]
-            assert await tx.workers.alive(NOW, Kind.SIMULATOR) == []
+            assert await tx.workers.alive(NOW + 14_999) == [worker]
             assert await tx.workers.alive(NOW + 15_000) == []
             assert await tx.runs.claimable(NOW + 15_000) is None
             assert not await tx.workers.beat(worker.worker_id, NOW + 15_000)

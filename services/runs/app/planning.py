@@ -7,12 +7,10 @@ from typing import Protocol
 from uuid import UUID
 
 from services.runs.domain.columns import Choice, DatasetVersion, choose
+from services.runs.domain.feasibility import insist, make_folds, window_cautions
 from services.runs.domain.plan import (
     FoldRows,
     boundary_rows,
-    insist,
-    make_folds,
-    window_cautions,
     with_times,
 )
 from services.runs.domain.runs import Plan, RunSpec, assemble

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Protocol
 from uuid import UUID, uuid4
 
 import pyarrow as pa
@@ -19,12 +19,10 @@ from services.runs.domain.runs import Plan, Run, RunSpec
 from services.runs.domain.states import Progression, State
 from services.runs.domain.trials import Trial
 from services.runs.storage.models import ModelFiles
-from services.runs.storage.protocol import Page, RunFilter, SimulationFilter, Store
+from services.runs.storage.protocol import Page, RunFilter, Store
 from services.runs.storage.series import Series
 from services.shared.clock import Clock
 from services.shared.errors import InvalidRequest, Stage1Error, Unavailable, Violation
-
-_MANY: Final = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,19 +153,14 @@ class Runs:
 
     async def delete(self, run_id: UUID) -> None:
         async with self._store.transaction() as tx:
-            run = await tx.runs.lock(run_id)
-            run.refuse_unfinished()
-            simulations = await tx.simulations.find(
-                SimulationFilter(run_id=run_id), Page(size=_MANY)
-            )
+            (await tx.runs.lock(run_id)).refuse_unfinished()
+            simulations = await tx.simulations.of_run(run_id)
             await tx.runs.remove(run_id)
             await tx.ledger.loosen_pin(run_id, self._clock())
         # It is gone; what of this fails is done by the janitor.
-        for simulation in simulations:
-            await self._queue.stop(simulation.simulation_id)
-            for kind in ("trades", "equity"):
-                await self._series.drop(simulation.table(kind))
-        await self._series.drop(run.predictions_table)
+        for simulation_id in simulations:
+            await self._queue.stop(simulation_id)
+        await self._series.drop_of(run_id, *simulations)
         await self._models.remove(run_id)
         await self._unpin(run_id)
 

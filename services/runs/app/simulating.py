@@ -5,7 +5,7 @@ The tables count once the simulation is COMPLETED with that attempt; the janitor
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -102,9 +102,17 @@ class SimulatingLine:
             await tx.workers.remove(worker.worker_id)
 
     async def do(self, claim: Claim[Simulating]) -> None:
-        simulation, folds = claim.work.simulation, claim.work.folds
+        simulation = claim.work.simulation
         tables = {kind: _Table(self._series, simulation.table(kind), _KEYS[kind]) for kind in _KEYS}
-        result: Result | None = None
+        result = await self._received(claim, tables)
+        for table in tables.values():
+            await table.finish()
+        await self._moves.move(
+            claim.subject_id, lambda s: s.complete(claim.attempt, result, self._clock())
+        )
+
+    async def _received(self, claim: Claim[Simulating], tables: Mapping[str, _Table]) -> Result:
+        simulation, folds = claim.work.simulation, claim.work.folds
         renewed_ms = self._clock()
         async with aclosing(self._simulators.simulate(claim.worker, simulation, folds)) as said:
             async for event in said:
@@ -114,20 +122,11 @@ class SimulatingLine:
                     case events.EquityPart():
                         await tables["equity"].take(event.ipc)
                     case Result():
-                        result = event
-                    case events.Heartbeat():
-                        pass
+                        return event
                 if self._clock() - renewed_ms >= RENEW_MS:
                     renewed_ms = self._clock()
                     await self._renew(claim, renewed_ms + LEASE_MS)
-        if result is None:
-            raise DataLoss("The simulator ended without a result.")
-        for table in tables.values():
-            await table.finish()
-        came_out = result
-        await self._moves.move(
-            claim.subject_id, lambda s: s.complete(claim.attempt, came_out, self._clock())
-        )
+        raise DataLoss("The simulator ended without a result.")
 
     async def _renew(self, claim: Claim[Simulating], until_ms: int) -> None:
         async with self._store.transaction() as tx:

@@ -79,12 +79,9 @@ class Simulations:
 
     async def delete(self, simulation_id: UUID) -> None:
         async with self._store.transaction() as tx:
-            simulation = await tx.simulations.lock(simulation_id)
-            simulation.refuse_unfinished()
+            (await tx.simulations.lock(simulation_id)).refuse_unfinished()
             await tx.simulations.remove(simulation_id)
-        # It is gone; what of this fails is done by the janitor.
-        for kind in ("trades", "equity"):
-            await self._series.drop(simulation.table(kind))
+        await self._series.drop_of(simulation_id)  # should this fail, the janitor does it
 
     async def rows(self, simulation_id: UUID, kind: str) -> tuple[pa.Schema, AsyncGenerator[Piece]]:
         """Of `trades` or `equity`."""

@@ -64,10 +64,6 @@ class Event:
     at_ms: int
     kind: Kept | Progress | Heartbeat
 
-    @property
-    def is_last(self) -> bool:
-        return isinstance(self.kind, StateChanged) and self.kind.state.is_terminal
-
 
 @dataclass(frozen=True)
 class Environment:

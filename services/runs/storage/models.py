@@ -25,9 +25,6 @@ class ModelFiles:
     def begin(self, run_id: UUID) -> ModelFile:
         return ModelFile(self._folder / run_id.hex)
 
-    def path(self, run_id: UUID, sha256: str) -> Path:
-        return self._folder / run_id.hex / f"{sha256}.ubj"
-
     async def remove(self, run_id: UUID) -> None:
         """With all models of the run; repeatable."""
         await asyncio.to_thread(shutil.rmtree, self._folder / run_id.hex, ignore_errors=True)

@@ -14,7 +14,7 @@ from services.runs.domain.runs import Run
 from services.runs.domain.simulations import Simulation
 from services.runs.domain.states import State
 from services.runs.domain.trials import Outcome, Trial
-from services.runs.domain.workers import Kind, Worker
+from services.runs.domain.workers import Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +108,8 @@ class SimulationTable(Protocol):
 
     async def find(self, wanted: SimulationFilter, page: Page) -> list[Simulation]: ...
 
+    async def of_run(self, run_id: UUID) -> list[UUID]: ...
+
     async def remove(self, simulation_id: UUID) -> None: ...
 
     async def claimable(self, now_ms: int) -> tuple[Simulation, Worker] | None: ...
@@ -132,7 +134,7 @@ class WorkerTable(Protocol):
     async def beat(self, worker_id: UUID, now_ms: int) -> bool:
         """Whether it is known."""
 
-    async def alive(self, now_ms: int, kind: Kind | None = None) -> list[Worker]: ...
+    async def alive(self, now_ms: int) -> list[Worker]: ...
 
     async def remove(self, worker_id: UUID) -> None:
         """It does not answer: it may register again."""

@@ -141,6 +141,9 @@ WHERE (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s)
 ORDER BY created_at DESC, simulation_id DESC
 OFFSET %(skip)s LIMIT %(size)s;
 
+-- name: simulations_of_run
+SELECT simulation_id FROM runs.simulation_runs WHERE run_id = %(run_id)s;
+
 -- name: delete_simulation
 DELETE FROM runs.simulation_runs WHERE simulation_id = %(simulation_id)s;
 

@@ -9,7 +9,7 @@ from services.runs.domain.folds import Fold, FoldResult
 from services.runs.domain.runs import Run
 from services.runs.domain.states import StaleAttempt
 from services.runs.domain.workers import GONE_AFTER_MS, Worker
-from services.runs.storage import rows
+from services.runs.storage import rows, run_rows
 from services.runs.storage.protocol import Page, RunFilter
 from services.runs.storage.tables import Table
 from services.runs.storage.workers import PostgresWorkers
@@ -18,14 +18,14 @@ from services.shared.errors import NotFound
 
 class PostgresRuns(Table):
     async def add(self, run: Run) -> None:
-        await self._execute("insert_run", rows.new_run_row(run))
-        await self._many("insert_fold", [rows.new_fold_row(run, f) for f in run.plan.folds])
+        await self._execute("insert_run", run_rows.new_run_row(run))
+        await self._many("insert_fold", [run_rows.new_fold_row(run, f) for f in run.plan.folds])
 
     async def get(self, run_id: UUID) -> Run:
         row = await self._row("select_run", {"run_id": run_id})
         if row is None:
             raise NotFound(f"There is no run {run_id}.", reason="RUN_NOT_FOUND")
-        return rows.run(row)
+        return run_rows.run(row)
 
     async def lock(self, run_id: UUID) -> Run:
         # Two statements: one that waited for the lock would show what was there before.
@@ -33,16 +33,16 @@ class PostgresRuns(Table):
         return await self.get(run_id)
 
     async def put(self, run: Run) -> None:
-        await self._execute("update_run", rows.run_row(run))
+        await self._execute("update_run", run_rows.run_row(run))
 
     async def put_fold(self, run_id: UUID, number: int, result: FoldResult) -> None:
-        row = rows.result_row(result) | {"run_id": run_id, "fold_number": number}
+        row = run_rows.result_row(result) | {"run_id": run_id, "fold_number": number}
         if await self._execute("update_fold", row) != 1:
             raise StaleAttempt(f"Fold {number} of run {run_id} is stored already, or not planned.")
 
     async def folds(self, run_id: UUID, *, start: int = 0, limit: int | None = None) -> list[Fold]:
         values = {"run_id": run_id, "start": start, "limit": limit}
-        return [rows.fold(row) for row in await self._rows("select_folds", values)]
+        return [run_rows.fold(row) for row in await self._rows("select_folds", values)]
 
     async def find(self, wanted: RunFilter, page: Page) -> list[Run]:
         after_ms, after_id = page.after or (None, None)
@@ -52,7 +52,7 @@ class PostgresRuns(Table):
             "skip": page.skip,
             "size": page.size,
         }
-        return [rows.run(row) for row in await self._rows("find_runs", values)]
+        return [run_rows.run(row) for row in await self._rows("find_runs", values)]
 
     async def remove(self, run_id: UUID) -> None:
         await self._execute("delete_events_of_run", {"run_id": run_id})

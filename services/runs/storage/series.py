@@ -129,6 +129,12 @@ class Series:
     async def drop(self, table: str) -> None:
         await self._store.drop(table)
 
+    async def drop_of(self, *subject_ids: UUID) -> None:
+        """Every table of these runs and simulations."""
+        for table in await self.own_tables():
+            if table.subject_id in subject_ids:
+                await self._store.drop(table.name)
+
     async def own_tables(self) -> list[OwnTable]:
         found = ((name, _OURS.fullmatch(name)) for name in await self._store.tables())
         return [

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.runs.domain.simulations import Simulation
 from services.runs.domain.workers import GONE_AFTER_MS, Worker
-from services.runs.storage import rows
+from services.runs.storage import rows, simulation_rows
 from services.runs.storage.protocol import Page, SimulationFilter
 from services.runs.storage.tables import Table
 from services.runs.storage.workers import PostgresWorkers
@@ -16,7 +16,7 @@ from services.shared.errors import NotFound
 
 class PostgresSimulations(Table):
     async def add(self, simulation: Simulation) -> None:
-        await self._execute("insert_simulation", rows.new_simulation_row(simulation))
+        await self._execute("insert_simulation", simulation_rows.new_simulation_row(simulation))
 
     async def get(self, simulation_id: UUID) -> Simulation:
         row = await self._row("select_simulation", {"simulation_id": simulation_id})
@@ -32,9 +32,9 @@ class PostgresSimulations(Table):
         return await self.get(simulation_id)
 
     async def put(self, simulation: Simulation) -> None:
-        await self._execute("update_simulation", rows.simulation_row(simulation))
+        await self._execute("update_simulation", simulation_rows.simulation_row(simulation))
         if simulation.result:
-            buckets = [rows.bucket_row(simulation, b) for b in simulation.result.buckets]
+            buckets = [simulation_rows.bucket_row(simulation, b) for b in simulation.result.buckets]
             await self._many("insert_bucket", buckets)
 
     async def find(self, wanted: SimulationFilter, page: Page) -> list[Simulation]:
@@ -46,6 +46,10 @@ class PostgresSimulations(Table):
             "size": page.size,
         }
         return await self._with_buckets(await self._rows("find_simulations", values))
+
+    async def of_run(self, run_id: UUID) -> list[UUID]:
+        found = await self._rows("simulations_of_run", {"run_id": run_id})
+        return [row["simulation_id"] for row in found]
 
     async def remove(self, simulation_id: UUID) -> None:
         await self._execute("delete_events", {"subject_id": simulation_id})
@@ -72,6 +76,8 @@ class PostgresSimulations(Table):
         ids = [row["simulation_id"] for row in found if row["metrics"] is not None]
         buckets = await self._rows("select_buckets", {"simulation_ids": ids}) if ids else []
         return [
-            rows.simulation(row, [b for b in buckets if b["simulation_id"] == row["simulation_id"]])
+            simulation_rows.simulation(
+                row, [b for b in buckets if b["simulation_id"] == row["simulation_id"]]
+            )
             for row in found
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.runs.domain.workers import GONE_AFTER_MS, Kind, Worker
+from services.runs.domain.workers import GONE_AFTER_MS, Worker
 from services.runs.storage import rows
 from services.runs.storage.tables import Table
 from services.shared.errors import NotFound
@@ -19,9 +19,8 @@ class PostgresWorkers(Table):
         values["seen_after"] = rows.at(now_ms - GONE_AFTER_MS)
         return await self._execute("beat_worker", values) == 1
 
-    async def alive(self, now_ms: int, kind: Kind | None = None) -> list[Worker]:
-        found = await self._alive(now_ms, None)
-        return [w for w in found if kind is None or w.kind is kind]
+    async def alive(self, now_ms: int) -> list[Worker]:
+        return await self._alive(now_ms, None)
 
     async def get(self, worker_id: UUID, now_ms: int) -> Worker:
         for worker in await self._alive(now_ms, worker_id):

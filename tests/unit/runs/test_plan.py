@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.runs.domain.feasibility import insist, make_folds, propose, window_cautions
 from services.runs.domain.plan import (
     Caution,
     Facts,
@@ -15,10 +16,6 @@ from services.runs.domain.plan import (
     boundary_rows,
     distinct_rows,
     fold,
-    insist,
-    make_folds,
-    propose,
-    window_cautions,
     with_times,
 )
 from services.shared.errors import InvalidRequest

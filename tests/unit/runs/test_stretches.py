@@ -5,8 +5,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.runs.domain.feasibility import make_folds
 from services.runs.domain.folds import Fold
-from services.runs.domain.plan import Facts, Windows, boundary_rows, make_folds, with_times
+from services.runs.domain.plan import (
+    Facts,
+    Windows,
+    boundary_rows,
+    with_times,
+)
 from services.runs.storage.series import stretches
 from tests.contract.run_store import RESULT
 
