@@ -40,12 +40,15 @@ def server(settings: GatewaySettings) -> uvicorn.Server:
 def listening(settings: GatewaySettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family)
+        listener = socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         raise Unavailable(
             f"Cannot listen on {settings.listen}: the port is taken or the address is not ours.",
             reason="ADDRESS_TAKEN",
         ) from error
+    # Connections inherit it; without, an answer in two pieces waits 40 ms for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gateway.http import answers
 from services.shared import errors
 from services.shared.errors import InvalidRequest, Stage1Error, Violation
 
@@ -82,7 +82,7 @@ def _envelope(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
     }
     body = {"error": sentence, "details": details}
-    return answers.as_json(body, status=status, headers=headers)
+    return Response(orjson.dumps(body), int(status), headers, "application/json")
 
 
 def install(app: FastAPI) -> None:

@@ -23,6 +23,7 @@ from services.shared.rpc.guards import new_request_id
 
 JSON_BODY_BYTES: Final = 1 << 20
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+_OWN_PAGES: Final = {"none", "same-origin"}  # values of Sec-Fetch-Site
 _HTTP_PORT: Final = 80
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
@@ -131,34 +132,40 @@ class SameOrigin(Guard):
     """
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _check_host(scope)
+        port = (scope.get("server") or ("", _HTTP_PORT))[1]
+        headers = Headers(scope=scope)
+        _check_host(headers, port)
+        if scope["method"] not in _SAFE:
+            _check_origin(headers, port)
         await self._app(scope, receive, send)
 
 
-def _check_host(scope: Scope) -> None:
-    port = (scope.get("server") or ("", _HTTP_PORT))[1]
-    allowed = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
-    if port == _HTTP_PORT:
-        allowed |= {"localhost", "127.0.0.1", "[::1]"}
-    headers = Headers(scope=scope)
+def _own_names(port: int) -> set[str]:
+    names = {"localhost", "127.0.0.1", "[::1]"}
+    return {f"{name}:{port}" for name in names} | (names if port == _HTTP_PORT else set())
+
+
+def _check_host(headers: Headers, port: int) -> None:
     host = headers.get("host", "")
-    if host.lower() not in allowed:
+    if host.lower() not in _own_names(port):
         raise Forbidden(
             f"The Host header is {host!r}; this server answers to localhost:{port} only.",
             reason="HOST_REFUSED",
         )
-    if scope["method"] in _SAFE:
-        return
+
+
+def _check_origin(headers: Headers, port: int) -> None:
+    """Browsers say where a request comes from; other programs say nothing."""
+    own = {f"http://{name}" for name in _own_names(port)}
     origin = headers.get("origin")
-    cross_site = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
-    if cross_site or (
-        origin is not None and origin.lower() not in {f"http://{a}" for a in allowed}
-    ):
-        raise Forbidden(
-            f"The request comes from the web page {origin or 'of another site'!r}; "
-            "only this server's own pages may change anything.",
-            reason="ORIGIN_REFUSED",
-        )
+    is_own = origin is None or origin.lower() in own
+    if is_own and headers.get("sec-fetch-site", "none") in _OWN_PAGES:
+        return
+    raise Forbidden(
+        f"The request comes from the web page {origin or 'of another site'!r}; "
+        "only this server's own pages may change anything.",
+        reason="ORIGIN_REFUSED",
+    )
 
 
 class BodyLimit(Guard):
@@ -172,8 +179,8 @@ class BodyLimit(Guard):
         headers = Headers(scope=scope)
         is_upload = headers.get("content-type", "").startswith("multipart/form-data")
         limit = self._max_upload_bytes if is_upload else JSON_BODY_BYTES
-        announced = headers.get("content-length", "")
-        received = int(announced) if announced.isdecimal() and int(announced) > limit else 0
+        announced = int(headers.get("content-length", 0))  # the server has read it before
+        received = announced if announced > limit else 0
 
         async def counting() -> Message:
             nonlocal received

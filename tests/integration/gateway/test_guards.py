@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import httpx
@@ -102,6 +103,32 @@ async def test_unknown_paths_and_methods_have_the_envelope(alone: httpx.AsyncCli
 async def test_a_json_body_over_its_limit_is_refused(alone: httpx.AsyncClient) -> None:
     announced = await alone.post("/api/runs", content=b" " * (2 << 20), headers=JSON)
     refusal(announced, 413, "BODY_TOO_LARGE")
+
+
+async def raw(client: httpx.AsyncClient, *headers: str) -> str:
+    """The status line of a POST with exactly these headers."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    host = f"Host: 127.0.0.1:{client.base_url.port}"
+    lines = ["POST /api/runs HTTP/1.1", *([] if "Host" in str(headers) else [host]), *headers]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    async with asyncio.timeout(10):
+        line = (await reader.readline()).decode()
+    writer.close()
+    await writer.wait_closed()
+    return line
+
+
+@pytest.mark.parametrize("length", ["9" * 19, "9" * 20, "9" * 5000, "-1", "1e3"])
+async def test_a_length_beyond_all_bounds_is_refused(alone: httpx.AsyncClient, length: str) -> None:
+    line = await raw(alone, "Content-Type: application/json", f"Content-Length: {length}")
+    assert line.split()[1] in {"400", "413"}
+
+
+@pytest.mark.parametrize("headers", [("Host: evil.example", "Host: localhost"), ("Host;",)])
+async def test_a_host_that_is_said_twice_or_not_at_all_is_refused(
+    alone: httpx.AsyncClient, headers: tuple[str, ...]
+) -> None:
+    assert (await raw(alone, *headers)).split()[1] in {"400", "403"}
 
 
 async def test_a_body_over_its_limit_is_refused_also_when_its_length_is_not_told(
