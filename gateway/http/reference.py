@@ -43,9 +43,18 @@ def _parameters(operation: Json) -> Iterator[tuple[object, ...]]:
 
 def _body(operation: Json, document: Json) -> Iterator[tuple[object, ...]]:
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        schema = _resolved(content["schema"], document)
-        for name, field in schema.get("properties", {}).items():
-            yield _row(name, media_type, field, None)
+        yield from _fields(content["schema"], media_type, document)
+
+
+def _fields(
+    schema: Json, where: str, document: Json, path: str = ""
+) -> Iterator[tuple[object, ...]]:
+    """Of an object, and of the objects in it."""
+    for name, field in _resolved(schema, document).get("properties", {}).items():
+        if "$ref" in field:
+            yield from _fields(field, where, document, f"{path}{name}.")
+        else:
+            yield _row(f"{path}{name}", where, field, None)
 
 
 def _row(name: str, where: str, schema: Json, description: str | None) -> tuple[object, ...]:
@@ -61,10 +70,9 @@ def _resolved(schema: Json, document: Json) -> Json:
 
 
 def _type(schema: Json) -> str:
-    if "$ref" in schema:
-        return str(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
-        return " | ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+        kinds = [_type(one) for one in schema["anyOf"] if one.get("type") != "null"]
+        return " | ".join(dict.fromkeys(kinds))
     if "enum" in schema:
         return " | ".join(str(value) or "—" for value in schema["enum"])
     return str(schema.get("type", "any"))

@@ -37,6 +37,7 @@ _TABLES: Final = {
 async def read_ohlcv(
     peers: PeersDep, request: Request, dataset: DatasetName, query: Annotated[BarsQuery, Query()]
 ) -> Response:
+    """Bars, by index or by time."""
     return await _rows(peers, request, dataset, query, "ohlcv")
 
 
@@ -44,6 +45,7 @@ async def read_ohlcv(
 async def read_indicators(
     peers: PeersDep, request: Request, dataset: DatasetName, query: Annotated[BarsQuery, Query()]
 ) -> Response:
+    """Indicators and targets, by index or by time."""
     return await _rows(peers, request, dataset, query, "indicator")
 
 

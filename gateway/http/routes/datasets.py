@@ -23,6 +23,8 @@ router = APIRouter(prefix="/api/datasets", tags=["datasets"], route_class=OneMed
 async def list_datasets(
     peers: PeersDep, query: Annotated[schemas.DatasetQuery, Query()]
 ) -> schemas.DatasetList:
+    """Datasets, newest first."""
+
     async def page(size: int, token: str, skip: int) -> pb.ListDatasetsResponse:
         return await peers.datasets.ListDatasets(
             pb.ListDatasetsRequest(
@@ -67,6 +69,7 @@ async def import_dataset(
 
 @router.get("/{dataset}")
 async def get_dataset(peers: PeersDep, dataset: DatasetName) -> schemas.DatasetDetail:
+    """A dataset as it stands, with its manifest and links."""
     with asking("dataset"):
         answer = await peers.datasets.GetDataset(pb.GetDatasetRequest(dataset=dataset))
     return shapes.detail(answer)
@@ -76,6 +79,7 @@ async def get_dataset(peers: PeersDep, dataset: DatasetName) -> schemas.DatasetD
 async def delete_dataset(
     peers: PeersDep, dataset: DatasetName, query: Annotated[schemas.DeleteQuery, Query()]
 ) -> None:
+    """Removes a dataset with all its versions; refused while a run uses it, unless forced."""
     with asking("dataset"):
         await peers.datasets.DeleteDataset(
             pb.DeleteDatasetRequest(dataset=dataset, force=query.force)
@@ -86,6 +90,7 @@ async def delete_dataset(
 async def get_manifest(
     peers: PeersDep, dataset: DatasetName, query: Annotated[schemas.VersionQuery, Query()]
 ) -> schemas.Manifest:
+    """What a version holds."""
     with asking("dataset"):
         answer = await peers.datasets.GetManifest(
             pb.GetManifestRequest(dataset=dataset, version=query.version)

@@ -61,6 +61,7 @@ async def create_run(
 async def list_runs(
     peers: PeersDep, query: Annotated[schemas.RunQuery, Query()]
 ) -> schemas.RunList:
+    """Runs, newest first."""
     asked = pb.ListRunsRequest(
         dataset_id=query.dataset_id,
         dataset_slug=query.slug,
@@ -75,6 +76,7 @@ async def list_runs(
 async def runs_of_dataset(
     peers: PeersDep, dataset: DatasetName, query: Annotated[Page, Query()]
 ) -> schemas.RunList:
+    """Runs on any version of a dataset, newest first."""
     with asking("dataset"):
         known = await peers.datasets.GetDataset(GetDatasetRequest(dataset=dataset))
     asked = pb.ListRunsRequest(dataset_id=known.dataset.dataset_id)
@@ -101,11 +103,13 @@ async def _listed(peers: Peers, asked: pb.ListRunsRequest, query: Page) -> schem
 @router.get("/api/runs/{run_id}")
 @router.get("/api/walkforward/runs/{run_id}", deprecated=True, operation_id="get_walkforward_run")
 async def get_run(peers: PeersDep, run_id: RunId) -> schemas.RunDetail:
+    """A run as it stands, with its folds."""
     return shapes.detail(await _run(peers, run_id), await _folds(peers, run_id))
 
 
 @router.get("/api/runs/{run_id}/folds")
 async def list_folds(peers: PeersDep, run_id: RunId) -> schemas.FoldList:
+    """All folds in order; what a fold gave is null until it is stored."""
     folds = [shapes.fold(f) for f in await _folds(peers, run_id)]
     return schemas.FoldList(folds=folds, count=len(folds))
 
@@ -117,6 +121,7 @@ async def read_predictions(
     run_id: RunId,
     query: Annotated[schemas.PredictionsQuery, Query()],
 ) -> Response:
+    """Predictions of the stored folds, by fold, then time."""
     names = [name for name in query.columns.split(",") if name]
     asked = pb.ReadPredictionsRequest(
         run_id=run_id,
@@ -146,6 +151,7 @@ async def watch_run(peers: PeersDep, request: Request, run_id: RunId) -> Respons
 
 @router.post("/api/runs/{run_id}/cancel")
 async def cancel_run(peers: PeersDep, run_id: RunId) -> schemas.Run:
+    """Ends a run that has not ended; the folds stored before stay readable."""
     with asking("runs"):
         answer = await peers.runs.CancelRun(pb.CancelRunRequest(run_id=run_id))
     return shapes.run(answer.run)
@@ -153,6 +159,7 @@ async def cancel_run(peers: PeersDep, run_id: RunId) -> schemas.Run:
 
 @router.delete("/api/runs/{run_id}", status_code=204)
 async def delete_run(peers: PeersDep, run_id: RunId) -> None:
+    """Removes a run that has ended, with its predictions and simulations."""
     with asking("runs"):
         await peers.runs.DeleteRun(pb.DeleteRunRequest(run_id=run_id))
 

@@ -51,6 +51,8 @@ async def create_simulation(
 async def list_simulations(
     peers: PeersDep, query: Annotated[schemas.SimulationQuery, Query()]
 ) -> schemas.SimulationList:
+    """Simulations, newest first."""
+
     async def page(size: int, token: str, skip: int) -> pb.ListSimulationsResponse:
         state = f"STATE_{query.status or 'UNSPECIFIED'}"
         return await peers.simulations.ListSimulations(
@@ -80,6 +82,7 @@ async def list_simulations(
 
 @router.get("/api/simulations/{simulation_id}")
 async def get_simulation(peers: PeersDep, simulation_id: SimulationId) -> schemas.Simulation:
+    """A simulation as it stands, beside buy & hold."""
     return shapes.simulation(await _simulation(peers, simulation_id))
 
 
@@ -97,6 +100,7 @@ async def read_trades(
     simulation_id: SimulationId,
     query: Annotated[schemas.TableQuery, Query()],
 ) -> Response:
+    """The trades, by entry; `*_pct` in percent."""
     channel, method = peers.channels["runs"], f"{_SERVICE}/ReadTrades"
     asked = pb.ReadTradesRequest(simulation_id=simulation_id)
     reshape = Trades(simulation_id)
@@ -115,6 +119,7 @@ async def read_equity(
     simulation_id: SimulationId,
     query: Annotated[schemas.TableQuery, Query()],
 ) -> Response:
+    """Equity by bar, marked to market at its close."""
     channel, method = peers.channels["runs"], f"{_SERVICE}/ReadEquity"
     asked = pb.ReadEquityRequest(simulation_id=simulation_id)
     if stream.chosen(query.format, request, _OFFERED) == "json":
@@ -141,6 +146,7 @@ async def watch_simulation(
 
 @router.post("/api/simulations/{simulation_id}/cancel")
 async def cancel_simulation(peers: PeersDep, simulation_id: SimulationId) -> schemas.Simulation:
+    """Ends a simulation that has not ended."""
     with asking("runs"):
         answer = await peers.simulations.CancelSimulation(
             pb.CancelSimulationRequest(simulation_id=simulation_id)
@@ -150,6 +156,7 @@ async def cancel_simulation(peers: PeersDep, simulation_id: SimulationId) -> sch
 
 @router.delete("/api/simulations/{simulation_id}", status_code=204)
 async def delete_simulation(peers: PeersDep, simulation_id: SimulationId) -> None:
+    """Removes a simulation that has ended."""
     with asking("runs"):
         await peers.simulations.DeleteSimulation(
             pb.DeleteSimulationRequest(simulation_id=simulation_id)

@@ -44,6 +44,7 @@ async def healthz(peers: PeersDep, settings: SettingsDep, response: Response) ->
 
 @router.get("/api/version")
 async def get_version() -> schemas.VersionAnswer:
+    """Of Stage1 and of Python."""
     return schemas.VersionAnswer(version=version("stage1"), python=platform.python_version())
 
 

@@ -34,4 +34,5 @@ def test_the_page_of_the_api_names_every_path() -> None:
     page = reference(document)
     assert all(f" {path}" in page for path in document["paths"])
     assert "ohlcv_timestamp_column" in page
+    assert "walk_config.train_size" in page
     assert not re.search(r"(src|href)=.(https?:)?//", page)

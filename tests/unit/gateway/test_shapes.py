@@ -73,7 +73,5 @@ def test_settings_in_percent_become_fractions_and_come_back() -> None:
     assert proto.stop_pct == pytest.approx(0.03)
     assert proto.HasField("fee_bps")
     assert not proto.HasField("notional")
-    queued = simulation_pb2.Simulation(
-        settings=proto, state=simulation_pb2.Simulation.STATE_QUEUED
-    )
+    queued = simulation_pb2.Simulation(settings=proto, state=simulation_pb2.Simulation.STATE_QUEUED)
     assert simulations.simulation(queued).settings == asked
