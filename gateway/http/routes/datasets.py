@@ -49,7 +49,7 @@ async def list_datasets(
     return schemas.DatasetList(datasets=datasets, count=len(datasets), next_page_token=token)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, form_limits={"max_files": 3, "max_fields": 64})
 async def import_dataset(
     peers: PeersDep,
     settings: SettingsDep,

@@ -147,6 +147,12 @@ async def test_an_upload_over_its_limit_is_refused(alone: httpx.AsyncClient) -> 
     refusal(await alone.post("/api/datasets", files=files), 413, "BODY_TOO_LARGE")
 
 
+async def test_more_files_than_there_are_names_for_are_refused(alone: httpx.AsyncClient) -> None:
+    files = [("ohlcv", (f"{i}.csv", b"x")) for i in range(4)]
+    answer = await alone.post("/api/datasets", files=files)
+    refusal(answer, 400, "BAD_REQUEST")
+
+
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b'"text"', b"\xff\xfe", b"{}", b'{"dataset": 5}', b"null"]
 )
