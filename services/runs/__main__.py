@@ -63,7 +63,7 @@ class House:
     ) -> None:
         store, hub, streams = PostgresStore(pool), Hub(), DataStreams()
         series = Series(series_store)
-        models = ModelFiles(settings.data_dir / "runs" / "models")
+        self._models = models = ModelFiles(settings.data_dir / "runs" / "models")
         datasets, calls = Datasets(dataset), WorkerCalls(settings.token)
         moves = RunMoves(store=store, series=series, hub=hub, clock=clock)
         simulation_moves = SimulationMoves(store=store, hub=hub, clock=clock)
@@ -122,6 +122,7 @@ class House:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """The queue moves until the block ends; what is under way then goes back to it."""
+        await self._models.clean()
         tasks = [asyncio.create_task(part.run()) for part in (self.dispatcher, self.janitor)]
         try:
             yield

@@ -12,8 +12,8 @@ from services.runs.domain.runs import Run
 from services.runs.storage.protocol import Store, Transaction
 from services.shared.clock import Clock
 
-LEASE_MS: Final = 30_000
-RENEW_MS: Final = 5_000
+LEASE_MS: Final = 20_000
+RENEW_MS: Final = 5_000  # workers are heard of as often
 
 Also = Callable[[Transaction, Run], Awaitable[object]]
 

@@ -14,8 +14,10 @@ from typing import BinaryIO, Final
 from uuid import UUID, uuid4
 
 from services.shared.errors import Exhausted
+from services.shared.series.disk import disk_full_is_told, in_thread
 
 MAX_BYTES: Final = 256 << 20
+_ASIDE: Final = ".part"
 
 
 class ModelFiles:
@@ -24,6 +26,14 @@ class ModelFiles:
 
     def begin(self, run_id: UUID) -> ModelFile:
         return ModelFile(self._folder / run_id.hex)
+
+    async def clean(self) -> None:
+        """Removes what a crash left half written; to be called before anything is."""
+        await asyncio.to_thread(self._clean)
+
+    def _clean(self) -> None:
+        for part in self._folder.glob(f"*/*{_ASIDE}"):
+            part.unlink()
 
     async def remove(self, run_id: UUID) -> None:
         """With all models of the run; repeatable."""
@@ -42,25 +52,28 @@ class ModelFile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._aside = folder / f"{uuid4().hex}.part"
+        self._aside = folder / f"{uuid4().hex}{_ASIDE}"
         self._hash = hashlib.sha256()
         self._size = 0
         self._file: BinaryIO | None = None
 
     async def write(self, data: bytes) -> None:
+        """Raises Exhausted when it or the disk is too full."""
         self._size += len(data)
         if self._size > MAX_BYTES:
             raise Exhausted(f"A model may have {MAX_BYTES} bytes, and this one has more.")
         self._hash.update(data)
-        await asyncio.to_thread(self._append, data)
+        with disk_full_is_told(self._folder):
+            await in_thread(self._append, data)
 
     async def finish(self) -> str:
         """Its SHA-256, once the file is there to stay."""
-        await asyncio.to_thread(self._keep)
+        with disk_full_is_told(self._folder):
+            await in_thread(self._keep)
         return self._hash.hexdigest()
 
     async def discard(self) -> None:
-        await asyncio.to_thread(self._drop)
+        await in_thread(self._drop)
 
     def _append(self, data: bytes) -> None:
         if self._file is None:
