@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,11 +20,16 @@ INDICATORS = REPOSITORY / "examples" / "eurusd_1h_2017_indicators.txt"
 
 
 @pytest.fixture(scope="session")
-def stage1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with background.running(
-        tmp_path_factory.mktemp("stage1") / "data", ports.free(), print
-    ) as started:
+def stage1() -> Iterator[Stack]:
+    with data_folder() as folder, background.running(folder, ports.free(), print) as started:
         yield started
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """Not under pytest's folder, which other sessions close to PostgreSQL's own user."""
+    with TemporaryDirectory(prefix="stage1-e2e-") as folder:
+        yield Path(folder) / "data"
 
 
 @pytest.fixture(scope="session")

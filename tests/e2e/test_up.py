@@ -18,7 +18,7 @@ from gateway.cli.exit_codes import ExitCode
 from gateway.cli.supervisor import ports, usage
 from gateway.cli.supervisor.stack import Stack
 from tests.e2e.command import STAGE1, Command, Done
-from tests.e2e.conftest import BARS
+from tests.e2e.conftest import BARS, data_folder
 
 
 def refused(command: Command, folder: Path, *arguments: str) -> Done:
@@ -110,8 +110,12 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.timeout(600)
-def test_nothing_outlives_a_killed_supervisor_and_data_stays(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
+def test_nothing_outlives_a_killed_supervisor_and_data_stays() -> None:
+    with data_folder() as folder:
+        kill_and_come_back(folder)
+
+
+def kill_and_come_back(folder: Path) -> None:
     with up(folder) as (process, described):
         first = Command(described["url"])
         arguments = ("--symbol", "EURUSD", "--granularity", "1h", "--calendar", "24x5_fx")

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +39,8 @@ def demo(keep: bool, show: output.Show) -> None:
             f"The demo needs the example files, which a checkout of the repository has: {EXAMPLES}",
             ExitCode.NOT_FOUND,
         )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="stage1-demo-"))
     with _removed_unless_failed(folder):
         _demonstrate(folder, keep, show)
@@ -70,7 +71,8 @@ def _demonstrate(folder: Path, keep: bool, show: output.Show) -> None:
         show(told, _draw_end)
         if keep:
             output.note(f"It stays up at {stack.ports.url}/docs until Ctrl-C.")
-            signal.pause()
+            with suppress(KeyboardInterrupt):
+                signal.pause()
 
 
 def _usages(stack: Stack) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ async def _run(folder: Path, chosen: ports.Ports, show: output.Show) -> None:
         if not running.cancelling():  # a second Ctrl-C must not interrupt the stopping
             running.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, end)
     await asyncio.wait([running])
     if not running.cancelled():

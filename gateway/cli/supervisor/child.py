@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.2
 STEADY_SECONDS: Final = 30.0
 FIRST_DELAY_SECONDS: Final = 0.2
 LONGEST_DELAY_SECONDS: Final = 10.0
