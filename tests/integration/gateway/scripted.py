@@ -80,11 +80,11 @@ class ManyBars(DatasetServiceServicer):
         return pb.ImportDatasetResponse(dataset=dataset_pb2.Dataset(dataset_id="x", slug="x"))
 
 
-Step = run_pb2.Event | Stage1Error
+Step = run_pb2.Event | Stage1Error | None
 
 
 class ToldRun(RunServiceServicer):
-    """A run whose events, and failures, are told one watch after the other."""
+    """A run whose events and failures are told, one watch after the other; None is silence."""
 
     def __init__(self, *watches: Sequence[Step]) -> None:
         self.asked_after: list[int] = []
@@ -101,14 +101,13 @@ class ToldRun(RunServiceServicer):
         self, request: runs_pb.WatchRunRequest, context: Context
     ) -> AsyncIterator[runs_pb.WatchRunResponse]:
         self.asked_after.append(request.after_sequence)
-        steps = next(self._watches, None)
         try:
-            for step in steps or []:
+            for step in next(self._watches):
                 if isinstance(step, Stage1Error):
                     raise step
+                if step is None:
+                    await asyncio.Event().wait()
                 yield runs_pb.WatchRunResponse(event=step)
-            if steps is None:
-                await asyncio.Event().wait()
         finally:
             self.left.set()
 
