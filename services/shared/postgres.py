@@ -33,7 +33,7 @@ def pool(dsn: str, *, size: int = 8) -> Pool:
         open=False,
         min_size=1,
         max_size=size,
-        timeout=5,
+        timeout=3,  # below the deadline of a unary call, so that its caller learns why
         kwargs={"options": options, "application_name": "stage1"},
         check=AsyncConnectionPool.check_connection,
     )

@@ -108,8 +108,8 @@ _THRESHOLD_FIELDS: Final = ("long_percentile", "short_percentile", "long_optimal
 # Field → what it must be, in comparisons that NaN fails.
 _BOUNDS: Final[Mapping[str, tuple[str, Callable[[float], bool]]]] = {
     "exit_strength": ("0 to 1", lambda x: 0 <= x <= 1),
-    "stop_pct": ("above 0 and below 1", lambda x: 0 < x < 1),
-    "target_pct": ("above 0", lambda x: 0 < x < math.inf),
+    "stop_fraction": ("above 0 and below 1", lambda x: 0 < x < 1),
+    "target_fraction": ("above 0", lambda x: 0 < x < math.inf),
     "max_holding_bars": ("at least 1", lambda x: x >= 1),
     "cooldown_bars": ("at least 0", lambda x: x >= 0),
     "fee_bps": ("0 to 1000", lambda x: 0 <= x <= 1000),
@@ -118,7 +118,6 @@ _BOUNDS: Final[Mapping[str, tuple[str, Callable[[float], bool]]]] = {
     "long_threshold": ("a number", math.isfinite),
     "short_threshold": ("a number", math.isfinite),
 }
-_DOMAIN_NAMES: Final = {"stop_pct": "stop_fraction", "target_pct": "target_fraction"}
 
 
 def _bad_settings(s: simulation_pb2.SimulationSettings) -> Iterator[Violation]:
@@ -129,8 +128,8 @@ def _bad_settings(s: simulation_pb2.SimulationSettings) -> Iterator[Violation]:
     for name, (rule, holds) in _BOUNDS.items():
         if name in given and not holds(given[name]):
             yield Violation(f"settings.{name}", f"is {given[name]}, and must be {rule}")
-    if s.trailing_stop and "stop_pct" not in given:
-        yield Violation("settings.trailing_stop", "is set, and needs stop_pct")
+    if s.trailing_stop and "stop_fraction" not in given:
+        yield Violation("settings.trailing_stop", "is set, and needs stop_fraction")
     own = not given.keys().isdisjoint({"long_threshold", "short_threshold"})
     if own and s.threshold != s.THRESHOLD_OWN:
         yield Violation("settings.threshold", "must be OWN when own thresholds are given")
@@ -139,8 +138,9 @@ def _bad_settings(s: simulation_pb2.SimulationSettings) -> Iterator[Violation]:
 
 
 def _settings(s: simulation_pb2.SimulationSettings) -> Settings:
-    given = {_DOMAIN_NAMES.get(name, name): value for name, value in _given(s).items()}
-    return Settings(**(given | {name: known[getattr(s, name)] for name, known in _ENUMS.items()}))
+    return Settings(
+        **(_given(s) | {name: known[getattr(s, name)] for name, known in _ENUMS.items()})
+    )
 
 
 def _fold(fold: pb.FoldThresholds) -> FoldThresholds:

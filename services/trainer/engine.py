@@ -19,22 +19,11 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
+from services.shared.learner import OBJECTIVE, said_twice, with_defaults
 from services.trainer.domain import Capabilities, Device, Floats, Learner, Refused
 
 Matrix = NDArray[np.float32]
 
-DEFAULTS: Final[dict[str, str]] = {
-    "objective": "reg:squarederror",
-    "tree_method": "hist",
-    "max_bin": "256",
-    "learning_rate": "0.01",
-    "max_depth": "4",
-    "min_child_weight": "10",
-    "subsample": "0.8",
-    "colsample_bytree": "0.7",
-    "reg_lambda": "2",
-}
-OBJECTIVE: Final = "reg:squarederror"
 OURS: Final[Mapping[str, str]] = {
     "seed": "learner.seed",
     "random_state": "learner.seed",
@@ -46,13 +35,6 @@ OURS: Final[Mapping[str, str]] = {
     "disable_default_eval_metric": "the objective",
     "validate_parameters": "the trainer",
 }
-ALIASES: Final[Mapping[str, str]] = {
-    "eta": "learning_rate",
-    "lambda": "reg_lambda",
-    "alpha": "reg_alpha",
-    "gamma": "min_split_loss",
-}
-
 OnRound = Callable[[int, float, float], None]
 
 
@@ -100,15 +82,12 @@ def capabilities(wanted: Device | None) -> Capabilities:
 
 def parameters(learner: Learner, *, device: Device, threads: int) -> dict[str, str]:
     """The defaults, what the learner asks for over them, and what is ours to say."""
-    asked = dict(learner.parameters)
+    asked = learner.parameters
     for name in OURS.keys() & asked.keys():
         raise ParameterRefused(f"XGBoost's {name} is decided by {OURS[name]}.")
-    for alias, name in ALIASES.items():
-        if alias in asked:
-            if name in asked:
-                raise ParameterRefused(f"{alias} and {name} are one parameter: give one of them.")
-            asked[name] = asked.pop(alias)
-    merged = DEFAULTS | asked
+    for alias, name in said_twice(asked):
+        raise ParameterRefused(f"{alias} and {name} are one parameter: give one of them.")
+    merged = with_defaults(asked)
     if merged["objective"] != OBJECTIVE:
         raise ParameterRefused(f"objective is {merged['objective']!r}: only {OBJECTIVE} is built.")
     if merged.get("booster", "gbtree") != "gbtree":

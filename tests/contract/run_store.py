@@ -106,7 +106,7 @@ def a_simulation(run: Run) -> Simulation:
         dataset_id=run.plan.dataset.dataset_id,
         dataset_slug=run.plan.dataset.slug,
         version=2,
-        settings=Settings(threshold=Threshold.OWN, long_threshold=0.0, stop_pct=0.03),
+        settings=Settings(threshold=Threshold.OWN, long_threshold=0.0, stop_fraction=0.03),
         progression=Progression(created_at_ms=NOW),
     )
 

@@ -15,7 +15,7 @@ _ENUMS: Final[dict[str, tuple[Any, str]]] = {
     "threshold": (pb.SimulationSettings.Threshold, "THRESHOLD_"),
     "intrabar": (pb.SimulationSettings.Intrabar, "INTRABAR_"),
 }
-_IN_PERCENT: Final = ("stop_pct", "target_pct")
+_IN_PERCENT: Final = {"stop_pct": "stop_fraction", "target_pct": "target_fraction"}
 
 
 def settings(asked: schemas.SimulationSettings) -> pb.SimulationSettings:
@@ -23,9 +23,9 @@ def settings(asked: schemas.SimulationSettings) -> pb.SimulationSettings:
     for name, (enum, prefix) in _ENUMS.items():
         if name in fields:
             fields[name] = number(enum, fields[name], prefix)
-    for name in _IN_PERCENT:
-        if name in fields:
-            fields[name] = fields[name] / 100
+    for in_percent, fraction in _IN_PERCENT.items():
+        if in_percent in fields:
+            fields[fraction] = fields.pop(in_percent) / 100
     return pb.SimulationSettings(**fields)
 
 
@@ -34,9 +34,9 @@ def _settings(proto: pb.SimulationSettings) -> schemas.SimulationSettings:
     for name, (enum, prefix) in _ENUMS.items():
         if name in fields:
             fields[name] = word(enum, fields[name], prefix)
-    for name in _IN_PERCENT:
-        if name in fields:
-            fields[name] = percent(fields[name])
+    for in_percent, fraction in _IN_PERCENT.items():
+        if fraction in fields:
+            fields[in_percent] = percent(fields.pop(fraction))
     return schemas.SimulationSettings(**fields)
 
 

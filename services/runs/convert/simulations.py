@@ -26,8 +26,20 @@ _INTRABARS: Final = {_Message.INTRABAR_UNSPECIFIED: Intrabar.STOP_FIRST} | {
     _Message.Intrabar.Value(f"INTRABAR_{first}"): first for first in Intrabar
 }
 _OPTIONAL: Final = (
-    *("long_threshold", "short_threshold", "honor_signal_reversal", "exit_strength", "stop_pct"),
-    *("trailing_stop", "target_pct", "max_holding_bars", "cooldown_bars", "flat_between_folds"),
+    *(
+        "long_threshold",
+        "short_threshold",
+        "honor_signal_reversal",
+        "exit_strength",
+        "stop_fraction",
+    ),
+    *(
+        "trailing_stop",
+        "target_fraction",
+        "max_holding_bars",
+        "cooldown_bars",
+        "flat_between_folds",
+    ),
     *("fee_bps", "slippage_bps", "notional", "signals_when_learned_nothing"),
 )
 _MOST_BARS: Final = 10_000_000
@@ -80,12 +92,14 @@ def _check_thresholds(settings: Settings, checks: Checks) -> None:
 def _check_exits(settings: Settings, checks: Checks) -> None:
     if settings.exit_strength is not None:
         checks.number("settings.exit_strength", settings.exit_strength, 0, 1)
-    if settings.stop_pct is not None:
-        checks.number("settings.stop_pct", settings.stop_pct, 0, 1, above=True, below=True)
+    if settings.stop_fraction is not None:
+        checks.number(
+            "settings.stop_fraction", settings.stop_fraction, 0, 1, above=True, below=True
+        )
     elif settings.trailing_stop:
-        checks.refuse("settings.trailing_stop", "needs a stop_pct to trail by")
-    if settings.target_pct is not None:
-        checks.number("settings.target_pct", settings.target_pct, 0, above=True)
+        checks.refuse("settings.trailing_stop", "needs a stop_fraction to trail by")
+    if settings.target_fraction is not None:
+        checks.number("settings.target_fraction", settings.target_fraction, 0, above=True)
     if settings.max_holding_bars is not None:
         bars = settings.max_holding_bars
         checks.between("settings.max_holding_bars", bars, 1, _MOST_BARS)

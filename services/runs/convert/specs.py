@@ -11,19 +11,18 @@ from services.runs.clients import messages
 from services.runs.convert.checks import Checks
 from services.runs.domain.plan import Windows
 from services.runs.domain.runs import (
-    DEFAULT_PARAMETERS,
     Learner,
     Plan,
     RunSpec,
     SignalRules,
     TargetTransform,
 )
+from services.shared.learner import OBJECTIVE, said_twice, with_defaults
 
 _WALK: Final = "spec.walk_forward"
 _LEARNER: Final = "spec.learner"
 _MOST_ROWS: Final = 2**31 - 1
 _DEVICES: Final = ("", "cpu", "cuda")
-_OBJECTIVE: Final = "reg:squarederror"
 # Parameters that would undo what the run records of itself.
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "seed": "spec.learner.seed",
@@ -109,12 +108,14 @@ def _parameters(given: Mapping[str, str], checks: Checks) -> dict[str, str]:
     """With the defaults filled in; XGBoost itself judges the rest."""
     for name in sorted(given.keys() & _ELSEWHERE.keys()):
         checks.refuse(f"{_LEARNER}.parameters.{name}", f"belongs into {_ELSEWHERE[name]}")
-    if given.get("objective", _OBJECTIVE) != _OBJECTIVE:
+    if given.get("objective", OBJECTIVE) != OBJECTIVE:
         checks.refuse(
             f"{_LEARNER}.parameters.objective",
-            f"is {given['objective']!r}, and only {_OBJECTIVE} can be learned so far",
+            f"is {given['objective']!r}, and only {OBJECTIVE} can be learned so far",
         )
-    return {**DEFAULT_PARAMETERS, **given}
+    for alias, name in said_twice(given):
+        checks.refuse(f"{_LEARNER}.parameters.{alias}", f"is {name} by another name: give one")
+    return with_defaults(given)
 
 
 def _rules(message: plan_pb2.SignalRules, checks: Checks) -> SignalRules:

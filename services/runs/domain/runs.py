@@ -13,18 +13,8 @@ from services.runs.domain.folds import FoldResult
 from services.runs.domain.plan import Caution, PlannedFold, Windows, distinct_rows
 from services.runs.domain.states import Progression, State
 from services.shared.errors import Conflict
+from services.shared.learner import DEFAULTS
 
-DEFAULT_PARAMETERS: Final[Mapping[str, str]] = {
-    "learning_rate": "0.01",
-    "max_depth": "4",
-    "min_child_weight": "10",
-    "subsample": "0.8",
-    "colsample_bytree": "0.7",
-    "reg_lambda": "2",
-    "tree_method": "hist",
-    "max_bin": "256",
-    "objective": "reg:squarederror",
-}
 # Measured on two cores: 12 folds of 8,000 by 120 rows by 200 rounds took 13 s, 45 of
 # 1,200 by 25 about 4.5 s, nearly all of it per round. BENCHMARKS.md has both.
 _SECONDS_A_CELL_AND_ROUND: Final = 5e-9
@@ -47,7 +37,7 @@ class Learner:
     seed: int = 43
     target_transform: TargetTransform = TargetTransform.NONE
     tanh_k: float = 0.5
-    parameters: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_PARAMETERS))
+    parameters: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULTS))
 
 
 @dataclass(frozen=True, kw_only=True)

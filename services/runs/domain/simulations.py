@@ -41,9 +41,9 @@ class Settings:
     short_threshold: float | None = None
     honor_signal_reversal: bool = True
     exit_strength: float | None = None
-    stop_pct: float | None = None
+    stop_fraction: float | None = None
     trailing_stop: bool = False
-    target_pct: float | None = None
+    target_fraction: float | None = None
     max_holding_bars: int | None = None
     cooldown_bars: int = 0
     intrabar: Intrabar = Intrabar.STOP_FIRST

@@ -47,7 +47,7 @@ async def listed(service: Service, **wanted: object) -> list[str]:
 
 async def test_a_simulation_is_computed_and_read_back(service: Service, run_id: str) -> None:
     peer = ScriptedSimulator()
-    simulation_id = await service.simulate(run_id, stop_pct=0.03, mode=Settings.MODE_LONG)
+    simulation_id = await service.simulate(run_id, stop_fraction=0.03, mode=Settings.MODE_LONG)
     async with service.peer(peer):
         events = await service.simulation_events(simulation_id)
     assert states(events) == ["QUEUED", "RUNNING", "COMPLETED"]
@@ -78,7 +78,7 @@ async def test_a_simulator_is_told_settings_with_defaults_and_the_folds_threshol
     assert asked.settings.threshold == Settings.THRESHOLD_PERCENTILE
     assert (asked.settings.notional, asked.settings.honor_signal_reversal) == (1000.0, True)
     assert asked.settings.exit_strength == 0.5
-    assert not asked.settings.HasField("stop_pct")
+    assert not asked.settings.HasField("stop_fraction")
     assert [f.fold for f in asked.folds] == [0, 1, 2]
     assert [f.learned_nothing for f in asked.folds] == [False, True, False]
     assert asked.folds[0].thresholds.long_percentile == 0.5
@@ -93,8 +93,8 @@ async def test_everything_wrong_with_settings_is_told_at_once(
             run_id,
             threshold=Settings.THRESHOLD_ZERO,
             long_threshold=0.1,
-            stop_pct=1.0,
-            target_pct=0.0,
+            stop_fraction=1.0,
+            target_fraction=0.0,
             max_holding_bars=0,
             fee_bps=1001,
             slippage_bps=float("nan"),
@@ -105,7 +105,7 @@ async def test_everything_wrong_with_settings_is_told_at_once(
     assert {v.field for v in caught.value.violations} == {
         f"settings.{name}"
         for name in (
-            *("long_threshold", "stop_pct", "target_pct", "max_holding_bars", "fee_bps"),
+            *("long_threshold", "stop_fraction", "target_fraction", "max_holding_bars", "fee_bps"),
             *("slippage_bps", "notional", "exit_strength", "cooldown_bars"),
         )
     }

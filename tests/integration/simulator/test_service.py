@@ -166,7 +166,9 @@ def reference_bars(owners: Owners) -> list[Bar]:
 
 
 async def test_what_comes_over_the_wire_is_what_the_reference_trades(owners: Owners) -> None:
-    asked = request(owners, stop_pct=0.004, target_pct=0.006, max_holding_bars=12, fee_bps=0.5)
+    asked = request(
+        owners, stop_fraction=0.004, target_fraction=0.006, max_holding_bars=12, fee_bps=0.5
+    )
     async with simulating(owners) as simulator:
         got = await answer(simulator, asked)
     rules = Settings(stop_fraction=0.004, target_fraction=0.006, max_holding_bars=12, fee_bps=0.5)
@@ -255,9 +257,9 @@ async def test_predictions_of_other_bars_are_refused(owners: Owners) -> None:
 
 
 async def test_a_malformed_request_names_its_fields(owners: Owners) -> None:
-    error = await refusal(owners, request(owners, notional=-1.0, stop_pct=2.0))
+    error = await refusal(owners, request(owners, notional=-1.0, stop_fraction=2.0))
     assert isinstance(error, InvalidRequest)
-    assert [v.field for v in error.violations] == ["settings.stop_pct", "settings.notional"]
+    assert [v.field for v in error.violations] == ["settings.stop_fraction", "settings.notional"]
 
 
 async def test_the_process_warms_up_registers_and_says_what_it_is(owners: Owners) -> None:

@@ -70,7 +70,7 @@ def test_a_duration_is_known_when_both_ends_are() -> None:
 def test_settings_in_percent_become_fractions_and_come_back() -> None:
     asked = SimulationSettings(mode="long", stop_pct=3.0, target_pct=7.0, fee_bps=0.0)
     proto = simulations.settings(asked)
-    assert proto.stop_pct == pytest.approx(0.03)
+    assert proto.stop_fraction == pytest.approx(0.03)
     assert proto.HasField("fee_bps")
     assert not proto.HasField("notional")
     queued = simulation_pb2.Simulation(settings=proto, state=simulation_pb2.Simulation.STATE_QUEUED)

@@ -26,7 +26,7 @@ YEAR_1800, YEAR_2200 = -5_364_662_400_000, 7_258_118_400_000
         ("header.parts[1]", "indicators"),
         ("header.expected.ohlcv_rows", "manifest.ohlcv_rows"),
         ("page_size", "limit"),
-        ("settings.stop_pct", "settings.stop_pct"),
+        ("settings.stop_fraction", "settings.stop_pct"),
         ("specs", "specs"),
     ],
 )

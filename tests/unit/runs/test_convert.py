@@ -34,9 +34,9 @@ thresholds = st.builds(
 )
 settings = st.builds(
     Settings,
-    stop_pct=maybe,
+    stop_fraction=maybe,
     exit_strength=maybe,
-    target_pct=maybe,
+    target_fraction=maybe,
     max_holding_bars=st.none() | st.integers(1, 10**6),
     fee_bps=finite,
     honor_signal_reversal=st.booleans(),
@@ -55,7 +55,7 @@ def test_a_fold_result_comes_back_from_the_wire_as_it_was(
 @given(settings)
 def test_settings_left_unset_stay_unset(chosen: Settings) -> None:
     message = messages.settings(chosen)
-    assert message.HasField("stop_pct") == (chosen.stop_pct is not None)
+    assert message.HasField("stop_fraction") == (chosen.stop_fraction is not None)
     assert message.max_holding_bars == (chosen.max_holding_bars or 0)
     assert message.honor_signal_reversal == chosen.honor_signal_reversal
 
@@ -100,8 +100,23 @@ def test_parameters_are_added_to_the_defaults() -> None:
     request.spec.learner.parameters["max_depth"] = "6"
     request.spec.learner.parameters["gamma"] = "0.5"
     parameters = convert.planned_spec(request).learner.parameters
-    assert (parameters["max_depth"], parameters["gamma"]) == ("6", "0.5")
+    assert (parameters["max_depth"], parameters["min_split_loss"]) == ("6", "0.5")
     assert parameters["learning_rate"] == "0.01"
+
+
+def test_a_parameter_by_its_other_name_takes_the_place_of_the_default() -> None:
+    request = pb.PlanRunRequest(spec=plan_pb2.RunSpec(dataset="d"))
+    request.spec.learner.parameters["eta"] = "0.3"
+    parameters = convert.planned_spec(request).learner.parameters
+    assert parameters["learning_rate"] == "0.3"
+    assert "eta" not in parameters
+
+
+def test_a_parameter_given_by_both_its_names_is_refused() -> None:
+    request = pb.PlanRunRequest(spec=plan_pb2.RunSpec(dataset="d"))
+    request.spec.learner.parameters.update({"eta": "0.3", "learning_rate": "0.2"})
+    with pytest.raises(InvalidRequest, match="learning_rate by another name"):
+        convert.planned_spec(request)
 
 
 @pytest.mark.parametrize("ratio", ["0", "1", "-0.5", "NaN", "Infinity", "four fifths"])

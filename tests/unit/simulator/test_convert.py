@@ -42,9 +42,9 @@ def test_every_setting_arrives() -> None:
         short_threshold=-1.5,
         honor_signal_reversal=False,
         exit_strength=0.0,
-        stop_pct=0.03,
+        stop_fraction=0.03,
         trailing_stop=True,
-        target_pct=0.05,
+        target_fraction=0.05,
         max_holding_bars=6,
         cooldown_bars=2,
         intrabar=SimulationSettings.INTRABAR_TARGET_FIRST,
@@ -86,8 +86,8 @@ def test_a_threshold_of_zero_is_not_unset() -> None:
 def test_every_violation_comes_in_one_answer() -> None:
     broken = SimulationSettings(
         exit_strength=1.5,
-        stop_pct=1.0,
-        target_pct=0.0,
+        stop_fraction=1.0,
+        target_fraction=0.0,
         max_holding_bars=0,
         cooldown_bars=-1,
         fee_bps=-1,

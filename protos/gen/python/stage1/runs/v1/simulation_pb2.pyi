@@ -96,9 +96,9 @@ class SimulationSettings(_message.Message):
     SHORT_THRESHOLD_FIELD_NUMBER: _builtins.int
     HONOR_SIGNAL_REVERSAL_FIELD_NUMBER: _builtins.int
     EXIT_STRENGTH_FIELD_NUMBER: _builtins.int
-    STOP_PCT_FIELD_NUMBER: _builtins.int
+    STOP_FRACTION_FIELD_NUMBER: _builtins.int
     TRAILING_STOP_FIELD_NUMBER: _builtins.int
-    TARGET_PCT_FIELD_NUMBER: _builtins.int
+    TARGET_FRACTION_FIELD_NUMBER: _builtins.int
     MAX_HOLDING_BARS_FIELD_NUMBER: _builtins.int
     COOLDOWN_BARS_FIELD_NUMBER: _builtins.int
     INTRABAR_FIELD_NUMBER: _builtins.int
@@ -118,11 +118,11 @@ class SimulationSettings(_message.Message):
     """Part of the entry prediction's size below which a position is closed, 0 to
     1; unset: off.
     """
-    stop_pct: _builtins.float
+    stop_fraction: _builtins.float
     """Part of the entry price, above 0 and below 1; unset: no stop."""
     trailing_stop: _builtins.bool
     """Default false: fixed."""
-    target_pct: _builtins.float
+    target_fraction: _builtins.float
     """Part of the entry price, above 0; unset: no target."""
     max_holding_bars: _builtins.int
     """At least 1; unset: no limit."""
@@ -148,9 +148,9 @@ class SimulationSettings(_message.Message):
         short_threshold: _builtins.float | None = ...,
         honor_signal_reversal: _builtins.bool | None = ...,
         exit_strength: _builtins.float | None = ...,
-        stop_pct: _builtins.float | None = ...,
+        stop_fraction: _builtins.float | None = ...,
         trailing_stop: _builtins.bool | None = ...,
-        target_pct: _builtins.float | None = ...,
+        target_fraction: _builtins.float | None = ...,
         max_holding_bars: _builtins.int | None = ...,
         cooldown_bars: _builtins.int | None = ...,
         intrabar: Global___SimulationSettings.Intrabar.ValueType = ...,
@@ -160,9 +160,9 @@ class SimulationSettings(_message.Message):
         notional: _builtins.float | None = ...,
         signals_when_learned_nothing: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cooldown_bars", b"_cooldown_bars", "_exit_strength", b"_exit_strength", "_fee_bps", b"_fee_bps", "_flat_between_folds", b"_flat_between_folds", "_honor_signal_reversal", b"_honor_signal_reversal", "_long_threshold", b"_long_threshold", "_max_holding_bars", b"_max_holding_bars", "_notional", b"_notional", "_short_threshold", b"_short_threshold", "_signals_when_learned_nothing", b"_signals_when_learned_nothing", "_slippage_bps", b"_slippage_bps", "_stop_pct", b"_stop_pct", "_target_pct", b"_target_pct", "_trailing_stop", b"_trailing_stop", "cooldown_bars", b"cooldown_bars", "exit_strength", b"exit_strength", "fee_bps", b"fee_bps", "flat_between_folds", b"flat_between_folds", "honor_signal_reversal", b"honor_signal_reversal", "long_threshold", b"long_threshold", "max_holding_bars", b"max_holding_bars", "notional", b"notional", "short_threshold", b"short_threshold", "signals_when_learned_nothing", b"signals_when_learned_nothing", "slippage_bps", b"slippage_bps", "stop_pct", b"stop_pct", "target_pct", b"target_pct", "trailing_stop", b"trailing_stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cooldown_bars", b"_cooldown_bars", "_exit_strength", b"_exit_strength", "_fee_bps", b"_fee_bps", "_flat_between_folds", b"_flat_between_folds", "_honor_signal_reversal", b"_honor_signal_reversal", "_long_threshold", b"_long_threshold", "_max_holding_bars", b"_max_holding_bars", "_notional", b"_notional", "_short_threshold", b"_short_threshold", "_signals_when_learned_nothing", b"_signals_when_learned_nothing", "_slippage_bps", b"_slippage_bps", "_stop_fraction", b"_stop_fraction", "_target_fraction", b"_target_fraction", "_trailing_stop", b"_trailing_stop", "cooldown_bars", b"cooldown_bars", "exit_strength", b"exit_strength", "fee_bps", b"fee_bps", "flat_between_folds", b"flat_between_folds", "honor_signal_reversal", b"honor_signal_reversal", "long_threshold", b"long_threshold", "max_holding_bars", b"max_holding_bars", "notional", b"notional", "short_threshold", b"short_threshold", "signals_when_learned_nothing", b"signals_when_learned_nothing", "slippage_bps", b"slippage_bps", "stop_fraction", b"stop_fraction", "target_fraction", b"target_fraction", "trailing_stop", b"trailing_stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cooldown_bars", b"_cooldown_bars", "_exit_strength", b"_exit_strength", "_fee_bps", b"_fee_bps", "_flat_between_folds", b"_flat_between_folds", "_honor_signal_reversal", b"_honor_signal_reversal", "_long_threshold", b"_long_threshold", "_max_holding_bars", b"_max_holding_bars", "_notional", b"_notional", "_short_threshold", b"_short_threshold", "_signals_when_learned_nothing", b"_signals_when_learned_nothing", "_slippage_bps", b"_slippage_bps", "_stop_pct", b"_stop_pct", "_target_pct", b"_target_pct", "_trailing_stop", b"_trailing_stop", "cooldown_bars", b"cooldown_bars", "exit_strength", b"exit_strength", "fee_bps", b"fee_bps", "flat_between_folds", b"flat_between_folds", "honor_signal_reversal", b"honor_signal_reversal", "intrabar", b"intrabar", "long_threshold", b"long_threshold", "max_holding_bars", b"max_holding_bars", "mode", b"mode", "notional", b"notional", "short_threshold", b"short_threshold", "signals_when_learned_nothing", b"signals_when_learned_nothing", "slippage_bps", b"slippage_bps", "stop_pct", b"stop_pct", "target_pct", b"target_pct", "threshold", b"threshold", "trailing_stop", b"trailing_stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cooldown_bars", b"_cooldown_bars", "_exit_strength", b"_exit_strength", "_fee_bps", b"_fee_bps", "_flat_between_folds", b"_flat_between_folds", "_honor_signal_reversal", b"_honor_signal_reversal", "_long_threshold", b"_long_threshold", "_max_holding_bars", b"_max_holding_bars", "_notional", b"_notional", "_short_threshold", b"_short_threshold", "_signals_when_learned_nothing", b"_signals_when_learned_nothing", "_slippage_bps", b"_slippage_bps", "_stop_fraction", b"_stop_fraction", "_target_fraction", b"_target_fraction", "_trailing_stop", b"_trailing_stop", "cooldown_bars", b"cooldown_bars", "exit_strength", b"exit_strength", "fee_bps", b"fee_bps", "flat_between_folds", b"flat_between_folds", "honor_signal_reversal", b"honor_signal_reversal", "intrabar", b"intrabar", "long_threshold", b"long_threshold", "max_holding_bars", b"max_holding_bars", "mode", b"mode", "notional", b"notional", "short_threshold", b"short_threshold", "signals_when_learned_nothing", b"signals_when_learned_nothing", "slippage_bps", b"slippage_bps", "stop_fraction", b"stop_fraction", "target_fraction", b"target_fraction", "threshold", b"threshold", "trailing_stop", b"trailing_stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cooldown_bars: _TypeAlias = _typing.Literal["cooldown_bars"]  # noqa: Y015
     _WhichOneofArgType__cooldown_bars: _TypeAlias = _typing.Literal["_cooldown_bars", b"_cooldown_bars"]  # noqa: Y015
@@ -186,10 +186,10 @@ class SimulationSettings(_message.Message):
     _WhichOneofArgType__signals_when_learned_nothing: _TypeAlias = _typing.Literal["_signals_when_learned_nothing", b"_signals_when_learned_nothing"]  # noqa: Y015
     _WhichOneofReturnType__slippage_bps: _TypeAlias = _typing.Literal["slippage_bps"]  # noqa: Y015
     _WhichOneofArgType__slippage_bps: _TypeAlias = _typing.Literal["_slippage_bps", b"_slippage_bps"]  # noqa: Y015
-    _WhichOneofReturnType__stop_pct: _TypeAlias = _typing.Literal["stop_pct"]  # noqa: Y015
-    _WhichOneofArgType__stop_pct: _TypeAlias = _typing.Literal["_stop_pct", b"_stop_pct"]  # noqa: Y015
-    _WhichOneofReturnType__target_pct: _TypeAlias = _typing.Literal["target_pct"]  # noqa: Y015
-    _WhichOneofArgType__target_pct: _TypeAlias = _typing.Literal["_target_pct", b"_target_pct"]  # noqa: Y015
+    _WhichOneofReturnType__stop_fraction: _TypeAlias = _typing.Literal["stop_fraction"]  # noqa: Y015
+    _WhichOneofArgType__stop_fraction: _TypeAlias = _typing.Literal["_stop_fraction", b"_stop_fraction"]  # noqa: Y015
+    _WhichOneofReturnType__target_fraction: _TypeAlias = _typing.Literal["target_fraction"]  # noqa: Y015
+    _WhichOneofArgType__target_fraction: _TypeAlias = _typing.Literal["_target_fraction", b"_target_fraction"]  # noqa: Y015
     _WhichOneofReturnType__trailing_stop: _TypeAlias = _typing.Literal["trailing_stop"]  # noqa: Y015
     _WhichOneofArgType__trailing_stop: _TypeAlias = _typing.Literal["_trailing_stop", b"_trailing_stop"]  # noqa: Y015
     @_typing.overload
@@ -215,9 +215,9 @@ class SimulationSettings(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__slippage_bps) -> _WhichOneofReturnType__slippage_bps | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_pct) -> _WhichOneofReturnType__stop_pct | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_fraction) -> _WhichOneofReturnType__stop_fraction | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_pct) -> _WhichOneofReturnType__target_pct | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_fraction) -> _WhichOneofReturnType__target_fraction | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trailing_stop) -> _WhichOneofReturnType__trailing_stop | None: ...
 
