@@ -251,6 +251,17 @@ class RunStoreContract:
             assert await found(RunFilter(dataset_slug=slug, target="TG")) == set()
             assert await found(RunFilter(dataset_slug=slug, state=State.RUNNING)) == set()
 
+    async def test_uses_of_a_dataset_are_counted_until_they_are_removed(self, store: Store) -> None:
+        simulation = await added_simulation(store)
+        async with store.transaction() as tx:
+            dataset_id = (await tx.runs.get(simulation.run_id)).plan.dataset.dataset_id
+            runs, simulations = await tx.runs.uses(dataset_id)
+            await tx.simulations.remove(simulation.simulation_id)
+            assert await tx.runs.uses(dataset_id) == (runs, simulations - 1)
+            await tx.runs.remove(simulation.run_id)
+            assert await tx.runs.uses(dataset_id) == (runs - 1, simulations - 1)
+            assert await tx.runs.uses(uuid4()) == (0, 0)
+
     async def test_removing_a_run_takes_folds_simulations_and_events_but_not_trials(
         self, store: Store
     ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response
 from stage1.dataset.v1 import dataset_service_pb2 as pb
+from stage1.runs.v1.run_service_pb2 import CountUsesRequest
 
 from gateway.http import upload
 from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, SettingsDep
@@ -69,10 +70,13 @@ async def import_dataset(
 
 @router.get("/{dataset}")
 async def get_dataset(peers: PeersDep, dataset: DatasetName) -> schemas.DatasetDetail:
-    """A dataset as it stands, with its manifest and links."""
+    """A dataset as it stands, with its manifest, links and what was computed from it."""
     with asking("dataset"):
         answer = await peers.datasets.GetDataset(pb.GetDatasetRequest(dataset=dataset))
-    return shapes.detail(answer)
+    with asking("runs"):
+        of_it = CountUsesRequest(dataset_id=answer.dataset.dataset_id)
+        uses = await peers.runs.CountUses(of_it)
+    return shapes.detail(answer, uses)
 
 
 @router.delete("/{dataset}", status_code=204)

@@ -78,6 +78,8 @@ class Dataset(Answer):
 
 class DatasetDetail(Dataset):
     versions: list[int]
+    runs: int
+    simulations: int
     manifest: Manifest
     links: dict[str, str]
 

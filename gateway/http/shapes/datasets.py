@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stage1.dataset.v1 import dataset_pb2, dataset_service_pb2, import_pb2
+from stage1.runs.v1 import run_service_pb2
 
 from gateway.http.schemas import datasets as schemas
 from gateway.http.shapes.words import iso, word
@@ -39,12 +40,16 @@ def _dataset(proto: dataset_pb2.Dataset) -> dict[str, Any]:
     }
 
 
-def detail(answer: dataset_service_pb2.GetDatasetResponse) -> schemas.DatasetDetail:
+def detail(
+    answer: dataset_service_pb2.GetDatasetResponse, uses: run_service_pb2.CountUsesResponse
+) -> schemas.DatasetDetail:
     here = f"/api/datasets/{answer.dataset.dataset_id}"
     parts = ("manifest", "index_map", "indicators", "ohlcv", "runs")
     return schemas.DatasetDetail(
         **_dataset(answer.dataset),
         versions=list(answer.versions),
+        runs=uses.runs,
+        simulations=uses.simulations,
         manifest=manifest(answer.dataset.manifest),
         links={"self": here, **{part: f"{here}/{part}" for part in parts}},
     )

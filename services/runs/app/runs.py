@@ -140,6 +140,11 @@ class Runs:
         async with self._store.transaction() as tx:
             return await tx.runs.find(wanted, page)
 
+    async def uses(self, dataset_id: UUID) -> tuple[int, int]:
+        """How many runs and simulations there are of a dataset."""
+        async with self._store.transaction() as tx:
+            return await tx.runs.uses(dataset_id)
+
     async def folds(self, run_id: UUID, *, start: int, limit: int) -> list[Fold]:
         async with self._store.transaction() as tx:
             await tx.runs.get(run_id)

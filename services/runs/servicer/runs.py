@@ -48,6 +48,12 @@ class RunServicer(RunServiceServicer):
         runs = fitting(map(convert.run, found))
         return pb.ListRunsResponse(runs=runs, next_page_token=page_token(page, keys, len(runs)))
 
+    async def CountUses(
+        self, request: pb.CountUsesRequest, context: Context
+    ) -> pb.CountUsesResponse:
+        runs, simulations = await self._runs.uses(only_uuid("dataset_id", request.dataset_id))
+        return pb.CountUsesResponse(runs=runs, simulations=simulations)
+
     async def ListFolds(
         self, request: pb.ListFoldsRequest, context: Context
     ) -> pb.ListFoldsResponse:

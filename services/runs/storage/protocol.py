@@ -80,6 +80,9 @@ class RunTable(Protocol):
 
     async def find(self, wanted: RunFilter, page: Page) -> list[Run]: ...
 
+    async def uses(self, dataset_id: UUID) -> tuple[int, int]:
+        """How many runs and simulations there are of it."""
+
     async def remove(self, run_id: UUID) -> None:
         """With its folds, simulations and events; the trials stay."""
 

@@ -61,6 +61,10 @@ WHERE (%(dataset_id)s::uuid IS NULL OR dataset_id = %(dataset_id)s)
 ORDER BY created_at DESC, run_id DESC
 OFFSET %(skip)s LIMIT %(size)s;
 
+-- name: count_uses
+SELECT (SELECT count(*) FROM runs.walkforward_runs WHERE dataset_id = %(dataset_id)s) AS runs,
+  (SELECT count(*) FROM runs.simulation_runs WHERE dataset_id = %(dataset_id)s) AS simulations;
+
 -- name: delete_run
 DELETE FROM runs.walkforward_runs WHERE run_id = %(run_id)s;
 

@@ -54,6 +54,10 @@ class PostgresRuns(Table):
         }
         return [run_rows.run(row) for row in await self._rows("find_runs", values)]
 
+    async def uses(self, dataset_id: UUID) -> tuple[int, int]:
+        (row,) = await self._rows("count_uses", {"dataset_id": dataset_id})
+        return row["runs"], row["simulations"]
+
     async def remove(self, run_id: UUID) -> None:
         await self._execute("delete_events_of_run", {"run_id": run_id})
         await self._execute("delete_run", {"run_id": run_id})

@@ -32,7 +32,16 @@ _IDEMPOTENT: Final = {
         *("ReadBars", "ReadIndexMap", "PinVersion", "UnpinVersion"),
     ],
     "stage1.runs.v1.RunService": [
-        *("PlanRun", "GetRun", "ListRuns", "ListFolds", "CancelRun", "ReadPredictions", "WatchRun"),
+        *(
+            "PlanRun",
+            "GetRun",
+            "ListRuns",
+            "CountUses",
+            "ListFolds",
+            "CancelRun",
+            "ReadPredictions",
+            "WatchRun",
+        ),
     ],
     "stage1.runs.v1.SimulationService": [
         *("GetSimulation", "ListSimulations", "CancelSimulation"),

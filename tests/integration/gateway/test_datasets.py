@@ -42,6 +42,11 @@ async def test_a_dataset_has_the_fields_existing_clients_read(client: httpx.Asyn
     assert detail["ohlcv_first_ts"] == 1_483_308_000_000
     assert (detail["versions"], detail["metadata"]) == ([1], {})
     assert detail["created_at"].endswith("Z")
+    listed = [
+        (await client.get(path, params={"dataset_id": detail["dataset_id"]})).json()["count"]
+        for path in ("/api/runs", "/api/simulations")
+    ]
+    assert [detail["runs"], detail["simulations"]] == listed
     for link in detail["links"].values():
         assert (await client.get(link, params={"limit": 1} if "runs" in link else {})).is_success
 

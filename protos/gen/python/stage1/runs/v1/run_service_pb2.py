@@ -26,7 +26,7 @@ from stage1.runs.v1 import plan_pb2 as stage1_dot_runs_dot_v1_dot_plan__pb2
 from stage1.runs.v1 import run_pb2 as stage1_dot_runs_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stage1/runs/v1/run_service.proto\x12\x0estage1.runs.v1\x1a\x19stage1/runs/v1/plan.proto\x1a\x18stage1/runs/v1/run.proto\"7\n\x0ePlanRunRequest\x12%\n\x04spec\x18\x01 \x01(\x0b\x32\x17.stage1.runs.v1.RunSpec\"5\n\x0fPlanRunResponse\x12\"\n\x04plan\x18\x01 \x01(\x0b\x32\x14.stage1.runs.v1.Plan\"`\n\x10\x43reateRunRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x04spec\x18\x03 \x01(\x0b\x32\x17.stage1.runs.v1.RunSpec\"Y\n\x11\x43reateRunResponse\x12 \n\x03run\x18\x01 \x01(\x0b\x32\x13.stage1.runs.v1.Run\x12\"\n\x04plan\x18\x02 \x01(\x0b\x32\x14.stage1.runs.v1.Plan\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"2\n\x0eGetRunResponse\x12 \n\x03run\x18\x01 \x01(\x0b\x32\x13.stage1.runs.v1.Run\"\xbf\x01\n\x0fListRunsRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61taset_slug\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.stage1.runs.v1.Run.State\x12\x15\n\rtarget_column\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x0c\n\x04skip\x18\x08 \x01(\x05\"N\n\x10ListRunsResponse\x12!\n\x04runs\x18\x01 \x03(\x0b\x32\x13.stage1.runs.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"I\n\x10ListFoldsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x11ListFoldsResponse\x12#\n\x05\x66olds\x18\x01 \x03(\x0b\x32\x14.stage1.runs.v1.Fold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"5\n\x11\x43\x61ncelRunResponse\x12 \n\x03run\x18\x01 \x01(\x0b\x32\x13.stage1.runs.v1.Run\"\"\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"9\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"8\n\x10WatchRunResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.stage1.runs.v1.Event\"\x98\x01\n\x16ReadPredictionsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x66olds\x18\x02 \x03(\x05\x12\x18\n\x0bstart_ts_ms\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tend_ts_ms\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07\x63olumns\x18\x05 \x03(\tB\x0e\n\x0c_start_ts_msB\x0c\n\n_end_ts_ms\",\n\x17ReadPredictionsResponse\x12\x0b\n\x03ipc\x18\x01 \x01(\x0cJ\x04\x08\x0f\x10\x10\x32\xef\x05\n\nRunService\x12J\n\x07PlanRun\x12\x1e.stage1.runs.v1.PlanRunRequest\x1a\x1f.stage1.runs.v1.PlanRunResponse\x12P\n\tCreateRun\x12 .stage1.runs.v1.CreateRunRequest\x1a!.stage1.runs.v1.CreateRunResponse\x12G\n\x06GetRun\x12\x1d.stage1.runs.v1.GetRunRequest\x1a\x1e.stage1.runs.v1.GetRunResponse\x12M\n\x08ListRuns\x12\x1f.stage1.runs.v1.ListRunsRequest\x1a .stage1.runs.v1.ListRunsResponse\x12P\n\tListFolds\x12 .stage1.runs.v1.ListFoldsRequest\x1a!.stage1.runs.v1.ListFoldsResponse\x12P\n\tCancelRun\x12 .stage1.runs.v1.CancelRunRequest\x1a!.stage1.runs.v1.CancelRunResponse\x12P\n\tDeleteRun\x12 .stage1.runs.v1.DeleteRunRequest\x1a!.stage1.runs.v1.DeleteRunResponse\x12O\n\x08WatchRun\x12\x1f.stage1.runs.v1.WatchRunRequest\x1a .stage1.runs.v1.WatchRunResponse0\x01\x12\x64\n\x0fReadPredictions\x12&.stage1.runs.v1.ReadPredictionsRequest\x1a\'.stage1.runs.v1.ReadPredictionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stage1/runs/v1/run_service.proto\x12\x0estage1.runs.v1\x1a\x19stage1/runs/v1/plan.proto\x1a\x18stage1/runs/v1/run.proto\"7\n\x0ePlanRunRequest\x12%\n\x04spec\x18\x01 \x01(\x0b\x32\x17.stage1.runs.v1.RunSpec\"5\n\x0fPlanRunResponse\x12\"\n\x04plan\x18\x01 \x01(\x0b\x32\x14.stage1.runs.v1.Plan\"`\n\x10\x43reateRunRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x04spec\x18\x03 \x01(\x0b\x32\x17.stage1.runs.v1.RunSpec\"Y\n\x11\x43reateRunResponse\x12 \n\x03run\x18\x01 \x01(\x0b\x32\x13.stage1.runs.v1.Run\x12\"\n\x04plan\x18\x02 \x01(\x0b\x32\x14.stage1.runs.v1.Plan\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"2\n\x0eGetRunResponse\x12 \n\x03run\x18\x01 \x01(\x0b\x32\x13.stage1.runs.v1.Run\"\xbf\x01\n\x0fListRunsRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61taset_slug\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.stage1.runs.v1.Run.State\x12\x15\n\rtarget_column\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x0c\n\x04skip\x18\x08 \x01(\x05\"N\n\x10ListRunsResponse\x12!\n\x04runs\x18\x01 \x03(\x0b\x32\x13.stage1.runs.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10\x43ountUsesRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"6\n\x11\x43ountUsesResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\x12\x13\n\x0bsimulations\x18\x02 \x01(\x03\"I\n\x10ListFoldsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x11ListFoldsResponse\x12#\n\x05\x66olds\x18\x01 \x03(\x0b\x32\x14.stage1.runs.v1.Fold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"5\n\x11\x43\x61ncelRunResponse\x12 \n\x03run\x18\x01 \x01(\x0b\x32\x13.stage1.runs.v1.Run\"\"\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"9\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"8\n\x10WatchRunResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.stage1.runs.v1.Event\"\x98\x01\n\x16ReadPredictionsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x66olds\x18\x02 \x03(\x05\x12\x18\n\x0bstart_ts_ms\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tend_ts_ms\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07\x63olumns\x18\x05 \x03(\tB\x0e\n\x0c_start_ts_msB\x0c\n\n_end_ts_ms\",\n\x17ReadPredictionsResponse\x12\x0b\n\x03ipc\x18\x01 \x01(\x0cJ\x04\x08\x0f\x10\x10\x32\xc1\x06\n\nRunService\x12J\n\x07PlanRun\x12\x1e.stage1.runs.v1.PlanRunRequest\x1a\x1f.stage1.runs.v1.PlanRunResponse\x12P\n\tCreateRun\x12 .stage1.runs.v1.CreateRunRequest\x1a!.stage1.runs.v1.CreateRunResponse\x12G\n\x06GetRun\x12\x1d.stage1.runs.v1.GetRunRequest\x1a\x1e.stage1.runs.v1.GetRunResponse\x12M\n\x08ListRuns\x12\x1f.stage1.runs.v1.ListRunsRequest\x1a .stage1.runs.v1.ListRunsResponse\x12P\n\tCountUses\x12 .stage1.runs.v1.CountUsesRequest\x1a!.stage1.runs.v1.CountUsesResponse\x12P\n\tListFolds\x12 .stage1.runs.v1.ListFoldsRequest\x1a!.stage1.runs.v1.ListFoldsResponse\x12P\n\tCancelRun\x12 .stage1.runs.v1.CancelRunRequest\x1a!.stage1.runs.v1.CancelRunResponse\x12P\n\tDeleteRun\x12 .stage1.runs.v1.DeleteRunRequest\x1a!.stage1.runs.v1.DeleteRunResponse\x12O\n\x08WatchRun\x12\x1f.stage1.runs.v1.WatchRunRequest\x1a .stage1.runs.v1.WatchRunResponse0\x01\x12\x64\n\x0fReadPredictions\x12&.stage1.runs.v1.ReadPredictionsRequest\x1a\'.stage1.runs.v1.ReadPredictionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,26 +49,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRUNSREQUEST']._serialized_end=683
   _globals['_LISTRUNSRESPONSE']._serialized_start=685
   _globals['_LISTRUNSRESPONSE']._serialized_end=763
-  _globals['_LISTFOLDSREQUEST']._serialized_start=765
-  _globals['_LISTFOLDSREQUEST']._serialized_end=838
-  _globals['_LISTFOLDSRESPONSE']._serialized_start=840
-  _globals['_LISTFOLDSRESPONSE']._serialized_end=921
-  _globals['_CANCELRUNREQUEST']._serialized_start=923
-  _globals['_CANCELRUNREQUEST']._serialized_end=957
-  _globals['_CANCELRUNRESPONSE']._serialized_start=959
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1012
-  _globals['_DELETERUNREQUEST']._serialized_start=1014
-  _globals['_DELETERUNREQUEST']._serialized_end=1048
-  _globals['_DELETERUNRESPONSE']._serialized_start=1050
-  _globals['_DELETERUNRESPONSE']._serialized_end=1069
-  _globals['_WATCHRUNREQUEST']._serialized_start=1071
-  _globals['_WATCHRUNREQUEST']._serialized_end=1128
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1130
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1186
-  _globals['_READPREDICTIONSREQUEST']._serialized_start=1189
-  _globals['_READPREDICTIONSREQUEST']._serialized_end=1341
-  _globals['_READPREDICTIONSRESPONSE']._serialized_start=1343
-  _globals['_READPREDICTIONSRESPONSE']._serialized_end=1387
-  _globals['_RUNSERVICE']._serialized_start=1390
-  _globals['_RUNSERVICE']._serialized_end=2141
+  _globals['_COUNTUSESREQUEST']._serialized_start=765
+  _globals['_COUNTUSESREQUEST']._serialized_end=803
+  _globals['_COUNTUSESRESPONSE']._serialized_start=805
+  _globals['_COUNTUSESRESPONSE']._serialized_end=859
+  _globals['_LISTFOLDSREQUEST']._serialized_start=861
+  _globals['_LISTFOLDSREQUEST']._serialized_end=934
+  _globals['_LISTFOLDSRESPONSE']._serialized_start=936
+  _globals['_LISTFOLDSRESPONSE']._serialized_end=1017
+  _globals['_CANCELRUNREQUEST']._serialized_start=1019
+  _globals['_CANCELRUNREQUEST']._serialized_end=1053
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1055
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1108
+  _globals['_DELETERUNREQUEST']._serialized_start=1110
+  _globals['_DELETERUNREQUEST']._serialized_end=1144
+  _globals['_DELETERUNRESPONSE']._serialized_start=1146
+  _globals['_DELETERUNRESPONSE']._serialized_end=1165
+  _globals['_WATCHRUNREQUEST']._serialized_start=1167
+  _globals['_WATCHRUNREQUEST']._serialized_end=1224
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1226
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1282
+  _globals['_READPREDICTIONSREQUEST']._serialized_start=1285
+  _globals['_READPREDICTIONSREQUEST']._serialized_end=1437
+  _globals['_READPREDICTIONSRESPONSE']._serialized_start=1439
+  _globals['_READPREDICTIONSRESPONSE']._serialized_end=1483
+  _globals['_RUNSERVICE']._serialized_start=1486
+  _globals['_RUNSERVICE']._serialized_end=2319
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,11 @@ class RunServiceStub:
                 request_serializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.CountUses = channel.unary_unary(
+                '/stage1.runs.v1.RunService/CountUses',
+                request_serializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.CountUsesRequest.SerializeToString,
+                response_deserializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.CountUsesResponse.FromString,
+                _registered_method=True)
         self.ListFolds = channel.unary_unary(
                 '/stage1.runs.v1.RunService/ListFolds',
                 request_serializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.ListFoldsRequest.SerializeToString,
@@ -109,6 +114,13 @@ class RunServiceServicer:
 
     def ListRuns(self, request, context):
         """Runs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountUses(self, request, context):
+        """How much was computed from a dataset, all versions together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +188,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.ListRunsRequest.FromString,
                     response_serializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'CountUses': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountUses,
+                    request_deserializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.CountUsesRequest.FromString,
+                    response_serializer=stage1_dot_runs_dot_v1_dot_run__service__pb2.CountUsesResponse.SerializeToString,
             ),
             'ListFolds': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFolds,
@@ -312,6 +329,33 @@ class RunService:
             '/stage1.runs.v1.RunService/ListRuns',
             stage1_dot_runs_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
             stage1_dot_runs_dot_v1_dot_run__service__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountUses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.runs.v1.RunService/CountUses',
+            stage1_dot_runs_dot_v1_dot_run__service__pb2.CountUsesRequest.SerializeToString,
+            stage1_dot_runs_dot_v1_dot_run__service__pb2.CountUsesResponse.FromString,
             options,
             channel_credentials,
             insecure,

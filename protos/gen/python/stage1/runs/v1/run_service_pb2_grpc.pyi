@@ -41,6 +41,8 @@ class RunServiceStub:
     """A run as it stands."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
     """Runs, newest first."""
+    CountUses: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CountUsesRequest, _run_service_pb2.CountUsesResponse]
+    """How much was computed from a dataset, all versions together."""
     ListFolds: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListFoldsRequest, _run_service_pb2.ListFoldsResponse]
     """The folds of a run in order, stored or not."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
@@ -74,6 +76,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """A run as it stands."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Runs, newest first."""
+    CountUses: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CountUsesRequest, _run_service_pb2.CountUsesResponse]  # type: ignore[assignment]
+    """How much was computed from a dataset, all versions together."""
     ListFolds: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListFoldsRequest, _run_service_pb2.ListFoldsResponse]  # type: ignore[assignment]
     """The folds of a run in order, stored or not."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
@@ -128,6 +132,14 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
         """Runs, newest first."""
+
+    @_abc_1.abstractmethod
+    def CountUses(
+        self,
+        request: _run_service_pb2.CountUsesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.CountUsesResponse, _abc.Awaitable[_run_service_pb2.CountUsesResponse]]:
+        """How much was computed from a dataset, all versions together."""
 
     @_abc_1.abstractmethod
     def ListFolds(
