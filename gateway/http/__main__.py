@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import sys
 
 import structlog
 import uvicorn
 
 from gateway.http.app import create_app
 from gateway.http.settings import GatewaySettings
-from services.shared import logging
-from services.shared.errors import Stage1Error, Unavailable
+from services.shared.errors import Unavailable
+from services.shared.process import run
 
 log = structlog.get_logger()
 
@@ -51,14 +49,5 @@ def listening(settings: GatewaySettings) -> socket.socket:
     return listener
 
 
-def main() -> None:
-    settings = GatewaySettings()
-    logging.configure(process="gateway", format=settings.log_format, level=settings.log_level)
-    try:
-        asyncio.run(serve(settings))
-    except Stage1Error as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run("gateway", GatewaySettings, serve)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
-import structlog
 from grpc import aio
 from stage1.dataset.v1.dataset_service_pb2_grpc import add_DatasetServiceServicer_to_server
 
@@ -19,18 +17,16 @@ from services.dataset.servicer import DatasetServicer
 from services.dataset.settings import DatasetSettings
 from services.dataset.storage.postgres import PostgresCatalogue
 from services.dataset.storage.spool import Spool
-from services.shared import logging, postgres
+from services.shared import postgres
 from services.shared.arrow_stream import DataStreams
 from services.shared.clock import system_clock
-from services.shared.errors import Stage1Error, Unavailable
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
-from services.shared.rpc.server import Server, serving, terminated
+from services.shared.process import run_service
+from services.shared.rpc.server import Server, serving
 from services.shared.series.arrow_files import arrow_files
 
 SERVICE: Final = "stage1.dataset.v1.DatasetService"
-
-log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -60,39 +56,17 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
 
         try:
             async with serving(settings, register, services=[SERVICE]) as server:
-                await _prepared(pool, imports)
+                await postgres.persistently(pool, partial(_prepare, pool, imports))
                 await server.ready()
                 yield server
         finally:
             await pool.close()
 
 
-async def _prepared(pool: Pool, imports: Imports) -> None:
-    """However often PostgreSQL goes away meanwhile."""
-    while True:
-        try:
-            await postgres.available(pool)
-            await migrate(pool, schema="dataset", package="services.dataset.storage")
-            await imports.recover()
-            return
-        except Unavailable as error:
-            log.warning("start_interrupted", error=str(error))
-            await asyncio.sleep(1)
-
-
-async def serve(settings: DatasetSettings) -> None:
-    async with running(settings):
-        await terminated()
-
-
-def main() -> None:
-    settings = DatasetSettings()
-    logging.configure(process="dataset", format=settings.log_format, level=settings.log_level)
-    try:
-        asyncio.run(serve(settings))
-    except Stage1Error as error:
-        sys.exit(str(error))
+async def _prepare(pool: Pool, imports: Imports) -> None:
+    await migrate(pool, schema="dataset", package="services.dataset.storage")
+    await imports.recover()
 
 
 if __name__ == "__main__":
-    main()
+    run_service("dataset", DatasetSettings, running)

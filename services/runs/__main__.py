@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
-import structlog
 from grpc import aio
 from stage1.runs.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from stage1.runs.v1.simulation_service_pb2_grpc import add_SimulationServiceServicer_to_server
@@ -33,20 +32,18 @@ from services.runs.settings import RunsSettings
 from services.runs.storage.models import ModelFiles
 from services.runs.storage.postgres import PostgresStore
 from services.runs.storage.series import Series
-from services.shared import logging, postgres
+from services.shared import postgres
 from services.shared.arrow_stream import DataStreams
 from services.shared.clock import Clock, system_clock
-from services.shared.errors import Stage1Error, Unavailable
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
+from services.shared.process import run_service
 from services.shared.rpc import client
-from services.shared.rpc.server import Server, serving, terminated
+from services.shared.rpc.server import Server, serving
 from services.shared.series import SeriesStore
 from services.shared.series.arrow_files import arrow_files
 
 SERVICES: Final = tuple(f"stage1.runs.v1.{n}Service" for n in ("Run", "Simulation", "Worker"))
-
-log = structlog.get_logger()
 
 
 class House:
@@ -144,37 +141,15 @@ async def running(settings: RunsSettings) -> AsyncIterator[Server]:
         )
         house = House(settings, pool=pool, series_store=series, dataset=dataset)
         async with serving(settings, house.register, services=SERVICES) as server:
-            await _prepared(pool)
+            await postgres.persistently(pool, partial(_prepare, pool))
             await stack.enter_async_context(house.working())  # ends after the calls have
             await server.ready()
             yield server
 
 
-async def _prepared(pool: Pool) -> None:
-    """However often PostgreSQL goes away meanwhile."""
-    while True:
-        try:
-            await postgres.available(pool)
-            await migrate(pool, schema="runs", package="services.runs.storage")
-            return
-        except Unavailable as error:
-            log.warning("start_interrupted", error=str(error))
-            await asyncio.sleep(1)
-
-
-async def serve(settings: RunsSettings) -> None:
-    async with running(settings):
-        await terminated()
-
-
-def main() -> None:
-    settings = RunsSettings()
-    logging.configure(process="runs", format=settings.log_format, level=settings.log_level)
-    try:
-        asyncio.run(serve(settings))
-    except Stage1Error as error:
-        sys.exit(str(error))
+async def _prepare(pool: Pool) -> None:
+    await migrate(pool, schema="runs", package="services.runs.storage")
 
 
 if __name__ == "__main__":
-    main()
+    run_service("runs", RunsSettings, running)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from types import MappingProxyType
@@ -52,6 +52,18 @@ async def available(pool: Pool) -> None:
             log.warning("postgres_not_available", error=str(error), retry_in_seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, 5)
+
+
+async def persistently(pool: Pool, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work once PostgreSQL answers, and again when it goes away meanwhile."""
+    while True:
+        try:
+            await available(pool)
+            await work()
+            return
+        except Unavailable as error:
+            log.warning("start_interrupted", error=str(error))
+            await asyncio.sleep(1)
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -18,12 +17,11 @@ from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from stage1.simulator.v1 import simulator_service_pb2 as pb
 from stage1.simulator.v1.simulator_service_pb2_grpc import add_SimulatorServiceServicer_to_server
 
-from services.shared import logging
 from services.shared.arrow_stream import DataStreams
-from services.shared.errors import Stage1Error
+from services.shared.process import run_service
 from services.shared.registration import stay_registered
 from services.shared.rpc import client
-from services.shared.rpc.server import Server, serving, terminated
+from services.shared.rpc.server import Server, serving
 from services.simulator.app import Simulator, warm_up
 from services.simulator.clients import DatasetClient, RunClient
 from services.simulator.servicer import SimulatorServicer
@@ -82,19 +80,5 @@ def _worker(
     )
 
 
-async def serve(settings: SimulatorSettings) -> None:
-    async with running(settings):
-        await terminated()
-
-
-def main() -> None:
-    settings = SimulatorSettings()
-    logging.configure(process="simulator", format=settings.log_format, level=settings.log_level)
-    try:
-        asyncio.run(serve(settings))
-    except Stage1Error as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_service("simulator", SimulatorSettings, running)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,11 +14,10 @@ from stage1.runs.v1 import worker_service_pb2 as workers_pb
 from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from stage1.trainer.v1.trainer_service_pb2_grpc import add_TrainerServiceServicer_to_server
 
-from services.shared import logging
-from services.shared.errors import Stage1Error
+from services.shared.process import run_service
 from services.shared.registration import stay_registered
 from services.shared.rpc import client
-from services.shared.rpc.server import Server, serving, terminated
+from services.shared.rpc.server import Server, serving
 from services.trainer.app import Trainer
 from services.trainer.clients import DatasetRows
 from services.trainer.domain import Capabilities, Device
@@ -81,19 +79,5 @@ def _worker(settings: TrainerSettings, port: int, capabilities: Capabilities) ->
     )
 
 
-async def serve(settings: TrainerSettings) -> None:
-    async with running(settings):
-        await terminated()
-
-
-def main() -> None:
-    settings = TrainerSettings()
-    logging.configure(process="trainer", format=settings.log_format, level=settings.log_level)
-    try:
-        asyncio.run(serve(settings))
-    except Stage1Error as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_service("trainer", TrainerSettings, running)
