@@ -156,9 +156,9 @@ def _describe(
             name=name,
             table=table,
             type=_type(file.table.schema.field(name)),
-            role=Role(role.value),
+            role=role,
             null_count=file.null_counts.get(name, 0),
-            horizon_bars=horizons.get(name) if role.value == Role.TARGET.value else None,
+            horizon_bars=horizons.get(name) if role is Role.TARGET else None,
         )
         for name, role in described.roles.items()
     ]

@@ -11,7 +11,7 @@ from services.dataset.formats.options import (
 )
 from services.dataset.formats.reader import read
 from services.dataset.formats.refusal import FileAmbiguous, FileRefused
-from services.dataset.formats.report import Description, Role, describe
+from services.dataset.formats.report import Description, describe
 
 __all__ = [
     "DateOrder",
@@ -22,7 +22,6 @@ __all__ = [
     "Kind",
     "Options",
     "Parsed",
-    "Role",
     "TimeDigits",
     "Unit",
     "describe",

@@ -9,7 +9,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from services.dataset.domain.columns import Role
 from services.dataset.formats.columns import BARS
 
 DISGUISE: Final = 0.999
@@ -25,13 +25,6 @@ _TARGET_PREFIXES: Final = ("TGT", "tgt", "target")
 
 Matrix = NDArray[np.float64]
 Centred = tuple[Matrix, Matrix]
-
-
-class Role(StrEnum):
-    FEATURE = "feature"
-    TARGET = "target"
-    PRICE = "price"
-    EXTRA = "extra"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.dataset.formats import FileRefused, Format, Kind, Options, Role, describe, read
+from services.dataset.domain.columns import Role
+from services.dataset.formats import FileRefused, Format, Kind, Options, describe, read
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from services.dataset.formats import Role, describe
+from services.dataset.domain.columns import Role
+from services.dataset.formats import describe
 from services.dataset.formats.report import correlation
 
 ROWS = 500
