@@ -72,7 +72,9 @@ class Upload:
                 self.close()
                 self._part, self._file = part, self.paths[part].open("wb", buffering=0)
             assert self._file is not None
-            self._file.write(data)
+            left = memoryview(data)
+            while left:  # a nearly full disk takes a part, and fails with the next call
+                left = left[self._file.write(left) :]
         self._sha256s[part].update(data)
 
     def sha256(self, header_sha256: str) -> str:

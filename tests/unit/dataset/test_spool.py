@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,3 +63,27 @@ async def test_a_full_disk_is_said() -> None:
         await upload.write(0, b"x")
     upload.close()
     assert caught.value.reason == "DISK_FULL"
+
+
+NEARLY_FULL = """
+import asyncio, resource, sys
+from pathlib import Path
+from services.dataset.storage.spool import Upload
+from services.shared.errors import Exhausted
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+upload = Upload([Path(sys.argv[1])], 2000)
+try:
+    asyncio.run(upload.write(0, bytes(1500)))
+except Exhausted as error:
+    print(error.reason)
+upload.close()
+"""
+
+
+def test_a_write_that_the_disk_takes_in_part_is_not_taken_for_whole(tmp_path: Path) -> None:
+    file = tmp_path / "part_0"
+    command = [sys.executable, "-c", NEARLY_FULL, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert file.stat().st_size == 1000
+    assert done.stdout == "DISK_FULL\n"
