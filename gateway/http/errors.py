@@ -21,10 +21,6 @@ class Forbidden(Stage1Error):
     reason = "FORBIDDEN"
 
 
-class TooLarge(Stage1Error):
-    reason = "BODY_TOO_LARGE"
-
-
 class UnsupportedMedia(Stage1Error):
     reason = "UNSUPPORTED_MEDIA_TYPE"
 
@@ -36,7 +32,7 @@ _STATUS: Final[Mapping[type[Stage1Error], HTTPStatus]] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.AlreadyExists: HTTPStatus.CONFLICT,
     errors.Conflict: HTTPStatus.CONFLICT,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Exhausted: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Cancelled: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -46,10 +42,11 @@ _STATUS: Final[Mapping[type[Stage1Error], HTTPStatus]] = {
     errors.DataLoss: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 _RETRY_LATER: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+_DISK_FULL: Final = "DISK_FULL"  # Exhausted like others, but no caller's fault
 # What the framework refuses before a handler is reached.
 _REASONS: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "NO_SUCH_PATH",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.reason,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "BODY_TOO_LARGE",
 }
 _SENTENCES: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path; /docs lists what there is.",
@@ -58,6 +55,8 @@ _SENTENCES: Final[Mapping[int, str]] = {
 
 
 def status_of(error: Stage1Error) -> HTTPStatus:
+    if error.reason == _DISK_FULL:
+        return HTTPStatus.INSUFFICIENT_STORAGE
     found = (status for kind, status in _STATUS.items() if isinstance(error, kind))
     return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
 

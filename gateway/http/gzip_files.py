@@ -6,8 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from gateway.http.errors import TooLarge
-from services.shared.errors import InvalidRequest, Violation
+from services.shared.errors import InvalidRequest, TooLarge, Violation
 
 PIECE_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"

@@ -39,9 +39,15 @@ class Unauthenticated(Stage1Error):
 
 
 class Exhausted(Stage1Error):
-    """A limit is reached: of size, of number or of a queue."""
+    """A limit is reached for now: of a disk, of streams or of a queue."""
 
     reason = "EXHAUSTED"
+
+
+class TooLarge(Stage1Error):
+    """More than is ever taken; the same call will not do later either."""
+
+    reason = "TOO_LARGE"
 
 
 class Stalled(Stage1Error):

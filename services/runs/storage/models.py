@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import UUID, uuid4
 
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 from services.shared.series.disk import disk_full_is_told, in_thread
 
 MAX_BYTES: Final = 256 << 20
@@ -58,10 +58,10 @@ class ModelFile:
         self._file: BinaryIO | None = None
 
     async def write(self, data: bytes) -> None:
-        """Raises Exhausted when it or the disk is too full."""
+        """Raises TooLarge, and DiskFull."""
         self._size += len(data)
         if self._size > MAX_BYTES:
-            raise Exhausted(f"A model may have {MAX_BYTES} bytes, and this one has more.")
+            raise TooLarge(f"A model may have {MAX_BYTES} bytes, and this one has more.")
         self._hash.update(data)
         with disk_full_is_told(self._folder):
             await in_thread(self._append, data)

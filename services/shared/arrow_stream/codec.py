@@ -21,7 +21,7 @@ from services.shared.arrow_stream.messages import (
     MessageTooLarge,
 )
 from services.shared.arrow_stream.wire import HEADER_BYTES, MalformedStream, frame, payload
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 
 CHUNK_BYTES: Final = 1 << 20
 MAX_MESSAGE_BYTES: Final = (4 << 20) - HEADER_BYTES
@@ -46,7 +46,7 @@ def size_of(piece: Piece) -> int:
     return int(pa.ipc.get_record_batch_size(piece))
 
 
-class StreamTooLarge(Exhausted):
+class StreamTooLarge(TooLarge):
     reason = "ARROW_STREAM_TOO_LARGE"
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import pyarrow as pa
 
 from services.shared.arrow_stream.wire import MalformedStream
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 
 END_OF_STREAM: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
@@ -39,7 +39,7 @@ class Envelope:
     compressed: bool = False
 
 
-class MessageTooLarge(Exhausted):
+class MessageTooLarge(TooLarge):
     reason = "ARROW_MESSAGE_TOO_LARGE"
 
 

@@ -13,6 +13,7 @@ import structlog
 from grpc import aio
 
 from services.shared.rpc.guards import REQUEST_ID, TOKEN, new_request_id
+from services.shared.rpc.status import TRAILER_OPTIONS
 
 UNARY_SECONDS: Final = 5.0
 DATA_SECONDS: Final = 3600.0
@@ -66,6 +67,7 @@ _SERVICE_CONFIG: Final = {
     ]
 }
 _OPTIONS: Final = (
+    *TRAILER_OPTIONS,
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.keepalive_time_ms", 20_000),

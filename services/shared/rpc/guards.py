@@ -135,8 +135,11 @@ class CallsUnderWay:
     async def ended(self, seconds: float) -> None:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
-        for task in list(self._tasks):
+        left = set(self._tasks)
+        for task in left:
             task.cancel()
+        if left:  # what they hold must be given back before what it came from closes
+            await asyncio.wait(left, timeout=seconds)
 
 
 def metadata(context: Context, key: str) -> str | None:

@@ -25,10 +25,12 @@ from services.shared.rpc.guards import (
     request_id,
 )
 from services.shared.rpc.interceptors import Guarded
+from services.shared.rpc.status import TRAILER_OPTIONS
 from services.shared.settings import ServerSettings
 
 UNARY_MESSAGE_BYTES: Final = 4 << 20
 _OPTIONS: Final = (
+    *TRAILER_OPTIONS,
     ("grpc.so_reuseport", 0),  # a taken port is an error, not a second server
     ("grpc.max_receive_message_length", UNARY_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),

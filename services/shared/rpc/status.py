@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -24,6 +24,7 @@ _CODES: Final[dict[type[errors.Stage1Error], StatusCode]] = {
     errors.Conflict: StatusCode.FAILED_PRECONDITION,
     errors.Unauthenticated: StatusCode.UNAUTHENTICATED,
     errors.Exhausted: StatusCode.RESOURCE_EXHAUSTED,
+    errors.TooLarge: StatusCode.OUT_OF_RANGE,
     errors.Stalled: StatusCode.ABORTED,
     errors.DeadlineExceeded: StatusCode.DEADLINE_EXCEEDED,
     errors.Cancelled: StatusCode.CANCELLED,
@@ -32,6 +33,17 @@ _CODES: Final[dict[type[errors.Stage1Error], StatusCode]] = {
 }
 _KINDS: Final = {c: kind for kind, c in _CODES.items() if kind is not errors.InvalidRequest}
 _RETRY_SECONDS: Final = 1
+# A refusal travels in trailers, in part twice and encoded. gRPC drops trailers over its limit,
+# and the caller would learn nothing: so a refusal is cut to fit, whatever it quotes.
+TRAILER_BYTES: Final = 128 << 10
+TRAILER_OPTIONS: Final = (
+    ("grpc.max_metadata_size", TRAILER_BYTES),
+    ("grpc.absolute_max_metadata_size", TRAILER_BYTES),
+)
+_SENTENCE_CHARACTERS: Final = 2000
+_FIELD_CHARACTERS: Final = 100
+_VIOLATION_CHARACTERS: Final = 400
+_VIOLATIONS: Final = 20
 
 
 def code_of(error: errors.Stage1Error) -> StatusCode:
@@ -39,12 +51,17 @@ def code_of(error: errors.Stage1Error) -> StatusCode:
 
 
 def to_status(error: errors.Stage1Error) -> Status:
-    status = Status(code=code_of(error).value[0], message=str(error))
+    status = Status(
+        code=code_of(error).value[0], message=_clipped(str(error), _SENTENCE_CHARACTERS)
+    )
     status.details.add().Pack(details.ErrorInfo(reason=error.reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidRequest):
         violations = [
-            details.BadRequest.FieldViolation(field=v.field, description=v.message)
-            for v in error.violations
+            details.BadRequest.FieldViolation(
+                field=_clipped(v.field, _FIELD_CHARACTERS),
+                description=_clipped(v.message, _VIOLATION_CHARACTERS),
+            )
+            for v in _first(error.violations)
         ]
         status.details.add().Pack(details.BadRequest(field_violations=violations))
     if isinstance(error, errors.Unavailable | errors.Exhausted):
@@ -54,10 +71,24 @@ def to_status(error: errors.Stage1Error) -> Status:
     return status
 
 
+def _clipped(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def _first(violations: Sequence[errors.Violation]) -> Sequence[errors.Violation]:
+    if len(violations) <= _VIOLATIONS:
+        return violations
+    more = f"and {len(violations) - _VIOLATIONS} more like these"
+    return [*violations[:_VIOLATIONS], errors.Violation(violations[_VIOLATIONS].field, more)]
+
+
 def from_call(call: AioRpcError) -> errors.Stage1Error:
     """The error the server raised: same kind, same reason, same sentence."""
     kind: type[errors.Stage1Error] = _KINDS.get(call.code(), errors.Stage1Error)
-    status = rpc_status.from_call(call)
+    try:
+        status = rpc_status.from_call(call)
+    except ValueError:  # its code was replaced on the way
+        status = None
     if status is None:  # not from one of our servers, or it died
         return kind(call.details() or "")
     info, bad = details.ErrorInfo(), details.BadRequest()

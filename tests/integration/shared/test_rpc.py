@@ -27,6 +27,7 @@ from services.shared.errors import (
     Stage1Error,
     Unauthenticated,
     Unavailable,
+    Violation,
 )
 from services.shared.rpc import client
 from services.shared.rpc.server import serving
@@ -53,6 +54,8 @@ class Workers(WorkerServiceServicer):
     ) -> workers.HeartbeatResponse:
         if request.worker_id == "bug":
             raise ZeroDivisionError
+        if request.worker_id == "many":
+            raise InvalidRequest([Violation("x" * 1000, "ж" * 1000)] * 1000, reason="MANY")
         raise Conflict(f"Worker {request.worker_id} is not known.", reason="WORKER_UNKNOWN")
 
 
@@ -87,6 +90,18 @@ async def test_a_refusal_crosses_the_wire_with_its_reason() -> None:
         with pytest.raises(Conflict, match=r"Worker w7 is not known\.") as caught, refusals():
             await WorkerServiceStub(channel).Heartbeat(workers.HeartbeatRequest(worker_id="w7"))
     assert caught.value.reason == "WORKER_UNKNOWN"
+
+
+async def test_a_refusal_that_says_very_much_arrives_with_its_kind_and_reason() -> None:
+    async with served(lambda s: add_workers(example(Workers), s)) as channel:
+        with pytest.raises(InvalidRequest) as caught, refusals():
+            await WorkerServiceStub(channel).Heartbeat(workers.HeartbeatRequest(worker_id="many"))
+        long = workers.HeartbeatRequest(worker_id="é" * 100_000)
+        with pytest.raises(Conflict, match=r"…$") as also, refusals():
+            await WorkerServiceStub(channel).Heartbeat(long)
+    assert (caught.value.reason, also.value.reason) == ("MANY", "WORKER_UNKNOWN")
+    assert len(caught.value.violations) == 21
+    assert caught.value.violations[-1].message == "and 980 more like these"
 
 
 async def test_a_crash_is_opaque_outside() -> None:

@@ -20,7 +20,7 @@ STATUSES = {
     errors.Unavailable: 503,
     errors.DataLoss: 500,
     gateway_errors.Forbidden: 403,
-    gateway_errors.TooLarge: 413,
+    errors.TooLarge: 413,
     gateway_errors.UnsupportedMedia: 415,
 }
 
@@ -55,3 +55,7 @@ def test_a_bad_request_is_400_and_names_its_fields() -> None:
 
 def test_an_error_nobody_named_is_500() -> None:
     assert answer(Stage1Error("x")).status_code == 500
+
+
+def test_a_full_disk_is_nobodys_fault_but_the_servers() -> None:
+    assert answer(errors.Exhausted("x", reason="DISK_FULL")).status_code == 507

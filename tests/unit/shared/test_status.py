@@ -16,7 +16,7 @@ KINDS = [
     and issubclass(kind, errors.Stage1Error)
     and kind not in (errors.Stage1Error, errors.InvalidRequest)
 ]
-sentences = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+sentences = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
 
 
 def crossed(error: errors.Stage1Error) -> errors.Stage1Error:
@@ -40,7 +40,7 @@ def test_an_error_arrives_as_the_kind_it_left_as(
     assert (type(arrived), str(arrived), arrived.reason) == (kind, sentence, reason)
 
 
-@given(st.lists(st.builds(errors.Violation, sentences, sentences), min_size=1))
+@given(st.lists(st.builds(errors.Violation, sentences, sentences), min_size=1, max_size=20))
 def test_every_violation_arrives(violations: list[errors.Violation]) -> None:
     arrived = crossed(errors.InvalidRequest(violations, reason="BAD_FILE"))
     assert isinstance(arrived, errors.InvalidRequest)
