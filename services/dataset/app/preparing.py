@@ -72,7 +72,7 @@ class Prepared:
 
 
 def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
-    """Raises InvalidRequest for files that break a rule, and Exhausted for those too large."""
+    """Raises InvalidRequest for files that break a rule, and TooLarge for those too large."""
     parsed = _read_all(order.parts, paths)
     tables = {table: file.table for table, file in parsed.items()}
     _refuse_names(tables, order.targets)

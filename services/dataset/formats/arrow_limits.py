@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from services.dataset.formats.refusal import refused
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 
 _MESSAGE_HEADER: Final = 2
 _DICTIONARY_DATA: Final = 1
@@ -21,7 +21,7 @@ _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 3
 
 
 def check_expansion(stream: pa.Buffer, max_bytes: int) -> int:
-    """The number of record batches. Raises Exhausted when they claim more than `max_bytes`."""
+    """The number of record batches. Raises TooLarge when they claim more than `max_bytes`."""
     total, batches = 0, 0
     for message in pa.ipc.MessageReader.open_stream(stream):
         if message.type == "schema":
@@ -32,7 +32,7 @@ def check_expansion(stream: pa.Buffer, max_bytes: int) -> int:
         except (struct.error, IndexError):
             raise refused("is damaged: an Arrow message points outside itself") from None
         if total > max_bytes:
-            raise Exhausted(f"The file expands to more than {max_bytes} bytes: no more are taken.")
+            raise TooLarge(f"The file expands to more than {max_bytes} bytes: no more are taken.")
     return batches
 
 

@@ -17,7 +17,7 @@ from services.dataset.formats.columns import UNNAMED, Columns, columns_of
 from services.dataset.formats.options import Format, Kind, Options
 from services.dataset.formats.raw import Raw
 from services.dataset.formats.refusal import Places, named, refused
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 
 PARQUET: Final = b"PAR1"
 ARROW_FILE: Final = b"ARROW1"
@@ -66,7 +66,7 @@ def _damage_refused(what: str) -> Iterator[None]:
 
 def _must_fit(size: int, options: Options) -> None:
     if size > options.max_bytes:
-        raise Exhausted(f"The file expands to {size} bytes; at most {options.max_bytes} are taken.")
+        raise TooLarge(f"The file expands to {size} bytes; at most {options.max_bytes} are taken.")
 
 
 def _raw(table: pa.Table, format_: Format, why: str, kind: Kind, options: Options) -> Raw:

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.dataset.formats.options import Options
 from services.dataset.formats.refusal import refused
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 
 GZIP: Final = b"\x1f\x8b"
 _STEP: Final = 1 << 20
@@ -35,7 +35,7 @@ _FOREIGN: Final = (
 
 
 def content_of(path: Path, options: Options) -> tuple[bytes, tuple[str, ...]]:
-    """The file's bytes without gzip, and notes. Raises FileRefused, Exhausted."""
+    """The file's bytes without gzip, and notes. Raises FileRefused, TooLarge."""
     size = path.stat().st_size
     if size > options.max_bytes:
         raise _too_big(f"has {size} bytes", options)
@@ -52,8 +52,8 @@ def content_of(path: Path, options: Options) -> tuple[bytes, tuple[str, ...]]:
     return raw, notes
 
 
-def _too_big(what: str, options: Options) -> Exhausted:
-    return Exhausted(f"The file {what}; at most {options.max_bytes} are taken.")
+def _too_big(what: str, options: Options) -> TooLarge:
+    return TooLarge(f"The file {what}; at most {options.max_bytes} are taken.")
 
 
 def _gunzip(raw: bytes, options: Options) -> bytes:
@@ -81,7 +81,7 @@ def _stay_within(size: int, compressed: int, options: Options) -> None:
     if size > options.max_bytes:
         raise _too_big(f"expands to more than {options.max_bytes} bytes", options)
     if size > max(_RATIO_FROM, options.max_ratio * compressed):
-        raise Exhausted(
+        raise TooLarge(
             f"The file expands to more than {options.max_ratio} times its size: "
             "no price data does that."
         )

@@ -45,7 +45,7 @@ def read(path: Path, kind: Kind, options: Options) -> Parsed:
     """The file as a table that keeps every rule of DOMAIN §2.
 
     Raises FileRefused (its subclass FileAmbiguous when an option would help; the violation's
-    field then ends in that option's name) and Exhausted for files beyond the limits.
+    field then ends in that option's name) and TooLarge for files beyond the limits.
     """
     try:
         return _parsed(path, kind, options)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from services.shared.errors import Exhausted, InvalidRequest, Violation
+from services.shared.errors import InvalidRequest, TooLarge, Violation
 from services.shared.series.disk import disk_full_is_told, in_thread
 
 
-class UploadTooLarge(Exhausted):
+class UploadTooLarge(TooLarge):
     reason = "UPLOAD_TOO_LARGE"
 
 

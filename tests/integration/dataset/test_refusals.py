@@ -10,7 +10,7 @@ import pytest
 from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
-from services.shared.errors import Exhausted, InvalidRequest, NotFound, Stage1Error
+from services.shared.errors import InvalidRequest, NotFound, Stage1Error, TooLarge
 from tests.integration.dataset.client import (
     INDICATORS,
     OHLCV,
@@ -206,7 +206,7 @@ async def test_an_upload_over_the_limit_is_cut_off(
 ) -> None:
     folder = tmp_path_factory.mktemp("small")
     async with dataset_service(dsn, folder, max_upload_bytes=20_000) as small:
-        with pytest.raises(Exhausted, match="over its limit of 20000 bytes") as caught:
+        with pytest.raises(TooLarge, match="over its limit of 20000 bytes") as caught:
             await small.publish(header_of("refused"), *GOOD, cut=5_000)
         assert caught.value.reason == "UPLOAD_TOO_LARGE"
         assert small.leftovers() == set()

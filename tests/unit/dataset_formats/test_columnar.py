@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.dataset.formats import Format, Unit
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 from tests.unit.dataset_formats.files import Files, times, values
 
 MAY_1_14H = 1_714_572_000_000
@@ -80,7 +80,7 @@ def test_compressed_arrow_is_bounded_before_it_expands(
     table = pa.table({"timestamp_ms": stamps, "A": pa.array([1.0] * rows), "T": text})
     content = write(table, compression)
     assert len(values(files.indicators(content), "A")) == rows
-    with pytest.raises(Exhausted, match="expands to more than 3000000 bytes"):
+    with pytest.raises(TooLarge, match="expands to more than 3000000 bytes"):
         files.indicators(content, max_bytes=3_000_000)
 
 
@@ -88,7 +88,7 @@ def test_parquet_is_bounded_before_it_expands(files: Files) -> None:
     rows = 200_000
     stamps = pa.array(range(MAY_1_14H, MAY_1_14H + rows))
     content = parquet(pa.table({"timestamp_ms": stamps, "A": pa.array([1.0] * rows)}))
-    with pytest.raises(Exhausted, match="at most 3000000 are taken"):
+    with pytest.raises(TooLarge, match="at most 3000000 are taken"):
         files.indicators(content, max_bytes=3_000_000)
 
 
@@ -98,7 +98,7 @@ def test_one_long_text_for_many_rows_is_bounded(files: Files) -> None:
     text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * 10_000])
     table = pa.table({"timestamp_ms": stamps, "A": pa.array([1.0] * rows), "T": text})
     for write in (parquet, arrow_file):
-        with pytest.raises(Exhausted, match="expands to 200000000 bytes"):
+        with pytest.raises(TooLarge, match="expands to 200000000 bytes"):
             files.indicators(write(table), max_bytes=100_000_000)
 
 

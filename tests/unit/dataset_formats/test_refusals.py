@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from services.dataset.formats import FileRefused, Format
-from services.shared.errors import Exhausted, InvalidRequest
+from services.shared.errors import InvalidRequest, TooLarge
 from tests.unit.dataset_formats.files import HEADER, Files
 
 GOOD = "2024-05-01,1,2,.5,1.5,7\n"
@@ -154,13 +154,13 @@ def test_a_file_of_another_format_than_given_is_refused(files: Files) -> None:
 
 def test_a_gzip_bomb_is_stopped_by_its_ratio(files: Files) -> None:
     bomb = gzip.compress(b"0" * (40 << 20))
-    with pytest.raises(Exhausted, match="more than 200 times its size"):
+    with pytest.raises(TooLarge, match="more than 200 times its size"):
         files.bars(bomb)
 
 
 def test_gzip_is_stopped_at_the_byte_limit(files: Files) -> None:
     packed = zlib.compress(b"0" * 300_000, wbits=31)
-    with pytest.raises(Exhausted, match="more than 100000 bytes"):
+    with pytest.raises(TooLarge, match="more than 100000 bytes"):
         files.bars(packed, max_bytes=100_000)
-    with pytest.raises(Exhausted, match="at most 10 are taken"):
+    with pytest.raises(TooLarge, match="at most 10 are taken"):
         files.bars(HEADER, max_bytes=10)
