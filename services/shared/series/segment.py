@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage, size_of
 from services.shared.arrow_stream.messages import Kind, read_envelope
-from services.shared.errors import DataLoss
+from services.shared.errors import DataLoss, Stage1Error
 
 _MAGIC: Final = b"ARROW1\0\0"
+_END: Final = b"ARROW1"
 _PAGE: Final = 4096
 
 
@@ -78,7 +79,16 @@ class Segment:
 
 
 def load_segment(path: Path, schema: pa.Schema, time: str) -> Segment:
-    """Raises DataLoss when the file is not what was written."""
+    """Raises DataLoss when the file is not what was written, FileNotFoundError when it is gone."""
+    try:
+        return _loaded(path, schema, time)
+    except (DataLoss, FileNotFoundError):
+        raise
+    except (Stage1Error, pa.ArrowException, OSError, ValueError, IndexError) as error:
+        raise DataLoss(f"The segment {path} is damaged.") from error
+
+
+def _loaded(path: Path, schema: pa.Schema, time: str) -> Segment:
     mapped = _map(path)
     column = schema.get_field_index(time)
     found: list[tuple[int, int, int, int, int]] = []
@@ -104,6 +114,8 @@ def load_segment(path: Path, schema: pa.Schema, time: str) -> Segment:
 def _messages(path: Path, mapped: pa.Buffer) -> Iterator[tuple[int, int]]:
     view = memoryview(mapped).cast("B")
     position = len(_MAGIC)
+    if bytes(view[:position]) != _MAGIC or bytes(view[-len(_END) :]) != _END:
+        raise DataLoss(f"The segment {path} has lost its beginning or its end.")
     while envelope := read_envelope(view[position:], len(view)):
         if envelope.kind is Kind.END:
             return
@@ -140,13 +152,18 @@ class OpenSegment:
 
     def message(self, position: int) -> StoredMessage:
         """Its pages are read here, so that whoever sends it does not wait for the disk."""
-        segment = self.segment
-        ipc = self._mapped.slice(int(segment.offsets[position]), int(segment.lengths[position]))
-        np.frombuffer(ipc, np.uint8)[::_PAGE].max()
-        return StoredMessage(ipc, int(segment.starts[position + 1] - segment.starts[position]))
+        ipc = self._ipc(position)
+        _touch(ipc)
+        starts = self.segment.starts
+        return StoredMessage(ipc, int(starts[position + 1] - starts[position]))
 
     def batch(self, position: int) -> pa.RecordBatch:
-        return pa.ipc.read_record_batch(self.message(position).ipc, self.segment.schema)
+        """Mapped; `read_now` reads of it what is wanted."""
+        return pa.ipc.read_record_batch(self._ipc(position), self.segment.schema)
+
+    def _ipc(self, position: int) -> pa.Buffer:
+        segment = self.segment
+        return self._mapped.slice(int(segment.offsets[position]), int(segment.lengths[position]))
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """(batch, its first row, its end) for the rows [start, stop)."""
@@ -177,3 +194,16 @@ class OpenSegment:
             return int(self.segment.last_ms[position])
         time: int = self.batch(position).column(self._time)[offset].as_py()
         return time
+
+
+def read_now(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Reads its columns' pages here, in the thread of the caller."""
+    for column in batch.columns:
+        for buffer in column.buffers():
+            if buffer:
+                _touch(buffer)
+    return batch
+
+
+def _touch(buffer: pa.Buffer) -> None:
+    np.frombuffer(buffer, np.uint8)[::_PAGE].max()

@@ -15,7 +15,7 @@ from services.shared.errors import DataLoss, InvalidRequest, Violation
 from services.shared.series import INDEX, TIME, Rows, Span, Times
 from services.shared.series.disk import sync_folder, write_whole
 from services.shared.series.merging import in_key_order
-from services.shared.series.segment import OpenSegment, Segment, load_segment
+from services.shared.series.segment import OpenSegment, Segment, load_segment, read_now
 
 _SCHEMA_FILE: Final = "schema.arrow"
 _KEY: Final = b"stage1.key"
@@ -87,11 +87,13 @@ def write_empty_table(folder: Path, schema: pa.Schema, key: Sequence[str]) -> No
 
 
 def load_table(name: str, folder: Path) -> Table | None:
-    """None when there is none."""
+    """None when there is none. Raises DataLoss when its files are not what was written."""
     try:
         described = pa.ipc.read_schema(pa.py_buffer((folder / _SCHEMA_FILE).read_bytes()))
     except FileNotFoundError:
         return None
+    except (pa.ArrowException, OSError) as error:
+        raise DataLoss(f"The schema of table {name} is damaged.") from error
     key = tuple(described.metadata[_KEY].decode().split(","))
     table = Table(name=name, folder=folder, columns=described.remove_metadata(), key=key)
     for path in sorted(folder.glob("[0-9]*.arrow")):
@@ -180,7 +182,7 @@ class Selection:
 
     def _projected(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield batch if self.columns is None else batch.select(self.columns)
+            yield read_now(batch if self.columns is None else batch.select(self.columns))
 
 
 def _lower_bound(opened: Sequence[OpenSegment], ms: int) -> int:
@@ -194,10 +196,10 @@ def _lower_bound(opened: Sequence[OpenSegment], ms: int) -> int:
 
 
 def _piece(source: OpenSegment, position: int, start: int, stop: int, *, stored: bool) -> Piece:
-    message = source.message(position)
-    if stored and stop - start == message.rows:
-        return message
-    return source.batch(position).slice(start, stop - start)
+    starts = source.segment.starts
+    if stored and stop - start == starts[position + 1] - starts[position]:
+        return source.message(position)
+    return read_now(source.batch(position).slice(start, stop - start))
 
 
 def _batches(parts: Iterator[tuple[OpenSegment, int, int, int]]) -> Iterator[pa.RecordBatch]:

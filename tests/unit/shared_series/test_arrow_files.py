@@ -335,11 +335,22 @@ async def test_a_missing_segment_is_noticed(tmp_path: Path) -> None:
             await rows_of(store, "t")
 
 
-async def test_a_segment_cut_short_is_noticed(tmp_path: Path) -> None:
-    segments = await broken_store(tmp_path)
-    segments[2].write_bytes(segments[2].read_bytes()[:600])
+async def test_a_segment_cut_anywhere_is_noticed(tmp_path: Path) -> None:
+    segment = (await broken_store(tmp_path))[2]
+    whole = segment.read_bytes()
+    for size in range(0, len(whole), 7):
+        segment.write_bytes(whole[:size])
+        async with arrow_files(tmp_path) as store:
+            with pytest.raises(DataLoss):
+                await rows_of(store, "t")
+
+
+async def test_a_damaged_schema_is_noticed(tmp_path: Path) -> None:
+    await broken_store(tmp_path)
+    (schema,) = (p for p in (tmp_path / "t").iterdir() if not p.name.startswith("0"))
+    schema.write_bytes(schema.read_bytes()[:40])
     async with arrow_files(tmp_path) as store:
-        with pytest.raises(DataLoss):
+        with pytest.raises(DataLoss, match="schema of table t"):
             await rows_of(store, "t")
 
 
