@@ -99,8 +99,8 @@ def time_digits_of(
         return TimeDigits.HHMM if padded == 4 else TimeDigits.HHMMSS
     largest, last_two = int(times.max()), int((times % 100).max())
     one_morning = days == 1 and 0 < largest <= 2359 and last_two <= 59
-    nights_only = days > 1 and 2359 < largest < 10_000
-    if one_morning or nights_only:
+    around_midnight = 2359 < largest < 10_000
+    if one_morning or around_midnight:
         raise ambiguous(
             f"is missing: the times (up to {largest}) could be HHMM or HHMMSS, give hhmm or hhmmss",
             option="time_digits",

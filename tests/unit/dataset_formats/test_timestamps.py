@@ -156,6 +156,9 @@ def test_midnight_as_2400_is_never_guessed(files: Files) -> None:
     content = tssb("20240501 2300", "20240501 2400", "20240502 100")
     assert "HHMM or HHMMSS" in files.bars_refused(content)
     assert "no HHMM in 1 line: 2" in files.bars_refused(content, time_digits=TimeDigits.HHMM)
+    half_hours = [minute // 60 * 100 + minute % 60 for minute in range(30, 24 * 60 + 1, 30)]
+    one_day = tssb(*(f"20240501 {time}" for time in half_hours))
+    assert "HHMM or HHMMSS" in files.bars_refused(one_day)
 
 
 def test_times_that_do_not_exist_are_refused_by_line(files: Files) -> None:
