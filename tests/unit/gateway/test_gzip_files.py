@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http import gzip_files
-from gateway.http.errors import TooLarge
-from services.shared.errors import InvalidRequest
+from services.shared.errors import InvalidRequest, TooLarge
 
 LIMIT = 1 << 30
 MIB = 1 << 20
