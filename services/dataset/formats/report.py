@@ -21,7 +21,7 @@ from services.dataset.formats.columns import BARS
 
 DISGUISE: Final = 0.999
 _BLOCK: Final = 4_000_000  # values
-_TARGET_PREFIXES: Final = ("TGT", "tgt", "target")
+_TARGET_PREFIXES: Final = ("tgt", "target")
 
 Matrix = NDArray[np.float64]
 Centred = tuple[Matrix, Matrix]
@@ -36,7 +36,7 @@ class Description:
 def describe(table: pa.Table, targets: Sequence[str] | None = None) -> Description:
     """Roles and warnings of a table that `read` gave.
 
-    Targets are the columns named `TGT*`, `tgt*` or `target*`, unless `targets` names them. A
+    Targets are the columns named `tgt*` or `target*` in any case, unless `targets` names them. A
     table with open, high, low, close is one of bars: its columns are prices and extras. Text is
     extra in both.
     """
@@ -57,7 +57,7 @@ def _roles(table: pa.Table, targets: Sequence[str] | None) -> dict[str, Role]:
     bars = set(BARS) <= set(names)
     roles = {}
     for name in names:
-        is_target = name.startswith(_TARGET_PREFIXES) if targets is None else name in targets
+        is_target = name in targets if targets is not None else _is_named_target(name)
         if not pa.types.is_float64(table[name].type):
             roles[name] = Role.EXTRA
         elif bars:
@@ -65,6 +65,11 @@ def _roles(table: pa.Table, targets: Sequence[str] | None) -> dict[str, Role]:
         else:
             roles[name] = Role.TARGET if is_target else Role.FEATURE
     return roles
+
+
+def _is_named_target(name: str) -> bool:
+    """In any case: a target that passes for a feature is a look into the future."""
+    return name.lower().startswith(_TARGET_PREFIXES)
 
 
 def _is_constant(column: pa.ChunkedArray) -> bool:

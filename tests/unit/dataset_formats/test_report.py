@@ -29,6 +29,9 @@ def test_targets_are_known_by_their_names_unless_given() -> None:
         "target": Role.TARGET,
         "T": Role.EXTRA,
     }
+    in_any_case = ("TARGET_6", "Target_12", "Tgt", "tGT_x")
+    shouted = describe(table(A=noise(), **{name: noise() for name in in_any_case}))
+    assert [name for name, role in shouted.roles.items() if role is Role.TARGET] == [*in_any_case]
     given = describe(table(A=noise(), TGT_1=noise()), ["A"])
     assert given.roles == {"A": Role.TARGET, "TGT_1": Role.FEATURE}
 

@@ -92,7 +92,9 @@ class ImportHeader(_message.Message):
 
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Target]:
-        """Indicator columns that are targets; empty: those named TGT*, tgt*, target*."""
+        """Indicator columns that are targets; empty: those named tgt* or target*, in
+        any case.
+        """
 
     @_builtins.property
     def expected(self) -> _dataset_pb2.Manifest:
