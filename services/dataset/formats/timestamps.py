@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -20,10 +21,11 @@ from services.dataset.formats.instants import (
     unit_of,
 )
 from services.dataset.formats.options import Options, TimeDigits, Unit
-from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, refused
+from services.dataset.formats.refusal import Int64s, Mask, Places, ambiguous, refuse_rows, refused
 
 Instants = tuple[Int64s, tuple[str, ...]]
 
+_LOCAL: Final = re.compile(r"(?<![a-z])local(?![a-z])", re.IGNORECASE)
 _NUMBER: Final = r"^[+-]?\d+(\.\d*)?$"
 _ZONES_END_MS: Final = int(np.datetime64("2100-01-01", "ms").astype(np.int64))
 _EXACT: Final = 2.0**53
@@ -106,6 +108,12 @@ def _utc(
         return local - offset_ms, (*notes, "The times carry their offset from UTC.")
     if zone is not None:
         return _from_zone(local, zone, places), (*notes, f"Times are local to {zone}, as given.")
+    if _LOCAL.search(name):
+        raise ambiguous(
+            f"is missing: {name!r} holds local times without an offset from UTC, "
+            "give their IANA zone such as America/New_York, or UTC",
+            option="zone",
+        )
     why = "the header says GMT" if name.lower() == "gmt time" else "no zone is given"
     return local, (*notes, f"Times are taken as UTC: {why}.")
 

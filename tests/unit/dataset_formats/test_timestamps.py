@@ -199,6 +199,30 @@ def test_a_zone_must_be_known_and_must_not_contradict(files: Files) -> None:
     assert "after 2099" in files.bars_refused(late, zone="Europe/Berlin")
 
 
+@pytest.mark.parametrize("header", ["Local time", "local_time", "LOCAL DATE", "Time (local)"])
+def test_local_times_without_offset_need_the_zone(files: Files, header: str) -> None:
+    content = stamped("31.12.2017 23:00:00.000", "01.01.2018 00:00:00.000", header=header)
+    read = {"timestamp_column": header, "date_order": DateOrder.DMY}
+    with pytest.raises(FileAmbiguous) as caught:
+        files.bars(content, **read)
+    assert [v.field for v in caught.value.violations] == ["ohlcv.zone"]
+    assert times(files.bars(content, **read, zone="UTC"))[1] == epoch_ms(2018, 1, 1)
+    tokyo = times(files.bars(content, **read, zone="Asia/Tokyo"))
+    assert tokyo[1] == epoch_ms(2018, 1, 1) - 9 * HOUR
+
+
+def test_local_times_with_their_offset_or_of_sessions_need_no_zone(files: Files) -> None:
+    offsets = stamped("01.05.2024 15:00:00.000 GMT+0100", header="Local time")
+    assert times(files.bars(offsets)) == [MAY_1_14H]
+    days = stamped("01.05.2024", "02.05.2024", header="Local time")
+    assert times(files.bars(days))[0] == epoch_ms(2024, 5, 1)
+    assert times(
+        files.bars(
+            stamped("2024-05-01 14:00", header="locale date"), timestamp_column="locale date"
+        )
+    )
+
+
 def test_daily_bars_keep_their_session_date(files: Files) -> None:
     for content in (stamped("2024-05-01", "2024-05-02"), tssb("20240501", "20240502")):
         parsed = files.bars(content, zone="America/New_York")
