@@ -26,7 +26,7 @@ from services.dataset.formats.refusal import Int64s, Mask, Places, ambiguous, re
 Instants = tuple[Int64s, tuple[str, ...]]
 
 _LOCAL: Final = re.compile(r"(?<![a-z])local(?![a-z])", re.IGNORECASE)
-_NUMBER: Final = r"^[+-]?\d+(\.\d*)?$"
+_NUMBER: Final = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 _ZONES_END_MS: Final = int(np.datetime64("2100-01-01", "ms").astype(np.int64))
 _EXACT: Final = 2.0**53
 _COMPACT: Final = ((8, "YYYYMMDD"), (12, "YYYYMMDDHHMM"), (14, "YYYYMMDDHHMMSS"))

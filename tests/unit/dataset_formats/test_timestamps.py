@@ -40,6 +40,8 @@ def test_the_date_20240501_with_time_140000_is_1714572000000(files: Files) -> No
         "202405011400",
         "1714572000",
         "1714572000.0",
+        "1.714572e9",
+        "1.714572000000E+12",
         "1714572000000",
         "1714572000000000",
         "1714572000000000000",
@@ -127,6 +129,7 @@ def test_a_unit_overrides_what_looks_like_a_date(files: Files) -> None:
 
 def test_fractions_are_for_seconds_only(files: Files) -> None:
     assert times(files.bars(stamped("1714572000.25"))) == [MAY_1_14H + 250]
+    assert times(files.bars(stamped("1.71457200025e9"))) == [MAY_1_14H + 250]
     assert "only seconds" in files.bars_refused(stamped("1714572000000.5"))
 
 
