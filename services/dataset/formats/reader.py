@@ -137,6 +137,7 @@ def _values(raw: Raw, kind: Kind, options: Options) -> tuple[pl.DataFrame, tuple
             columns["volume"] = pl.Series("volume", [None], pl.Float64).new_from_index(
                 0, len(raw.frame)
             )
+        if columns["volume"].null_count() == len(raw.frame):
             notes.append("There is no volume: it is null in every row.")
         columns = {name: columns.pop(name) for name in BARS} | columns
     texts = [name for name, series in columns.items() if series.dtype == pl.String]

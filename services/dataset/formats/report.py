@@ -22,6 +22,7 @@ from services.dataset.formats.columns import BARS
 DISGUISE: Final = 0.999
 _BLOCK: Final = 4_000_000  # values
 _TARGET_PREFIXES: Final = ("tgt", "target")
+_EMPTY: Final = "is empty"
 
 Matrix = NDArray[np.float64]
 Centred = tuple[Matrix, Matrix]
@@ -43,11 +44,13 @@ def describe(table: pa.Table, targets: Sequence[str] | None = None) -> Descripti
     roles = _roles(table, targets)
     features = [name for name, role in roles.items() if role is Role.FEATURE]
     chosen = [name for name, role in roles.items() if role is Role.TARGET]
-    constant = [name for name in roles if _is_constant(table[name])]
+    told = {name: words for name in roles if (words := _sameness(table[name]))}
+    if roles.get("volume") is Role.PRICE and told.get("volume") == _EMPTY:
+        told["volume"] = ""  # the reader's notes say so already
     warnings = [
         *_disguised(table, features, chosen),
-        *(f"Column {name!r} has the same value in every row." for name in constant),
-        *_duplicated(table, [name for name in roles if name not in constant]),
+        *(f"Column {name!r} {words}." for name, words in told.items() if words),
+        *_duplicated(table, [name for name in roles if name not in told]),
     ]
     return Description(roles, tuple(warnings))
 
@@ -72,9 +75,14 @@ def _is_named_target(name: str) -> bool:
     return name.lower().startswith(_TARGET_PREFIXES)
 
 
-def _is_constant(column: pa.ChunkedArray) -> bool:
+def _sameness(column: pa.ChunkedArray) -> str:
+    """What is said of a column that does not vary, else nothing."""
+    if column.null_count == len(column):
+        return _EMPTY
     limits = pc.min_max(column).as_py()
-    return bool(limits["min"] == limits["max"])
+    if limits["min"] != limits["max"]:
+        return ""
+    return "has the same value in every row" + (" that has one" if column.null_count else "")
 
 
 def _disguised(table: pa.Table, features: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
@@ -92,15 +100,11 @@ def _disguised(table: pa.Table, features: Sequence[str], targets: Sequence[str])
             )
 
 
-def correlation(left: Matrix, right: Matrix) -> Matrix:
+def _correlation(left: Centred, right: Centred) -> Matrix:
     """Pearson's, of each column with each, over the rows where both have a value.
 
     NaN where fewer than three such rows are left or one side does not vary.
     """
-    return _correlation(_centred(left), _centred(right))
-
-
-def _correlation(left: Centred, right: Centred) -> Matrix:
     (x, here), (y, there) = left, right
     n = here.T @ there
     with np.errstate(invalid="ignore", divide="ignore"):

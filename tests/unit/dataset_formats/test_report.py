@@ -6,7 +6,7 @@ import pytest
 
 from services.dataset.domain.columns import Role
 from services.dataset.formats import describe
-from services.dataset.formats.report import correlation
+from tests.unit.dataset_formats.files import Files
 
 ROWS = 500
 CHANCE = np.random.default_rng(1)
@@ -61,13 +61,28 @@ def test_nulls_do_not_hide_a_disguise() -> None:
     assert "Feature 'A'" in warning
 
 
-def test_a_constant_column_is_warned_of() -> None:
+def test_columns_that_do_not_vary_are_warned_of() -> None:
     empty = pa.nulls(ROWS, pa.float64())
-    found = describe(table(A=np.full(ROWS, 0.1), B=empty, C=noise(), TGT=noise()))
+    holes = pa.array([5.0, None] * (ROWS // 2))
+    found = describe(table(A=np.full(ROWS, 0.1), B=empty, C=noise(), D=holes, TGT=noise()))
     assert found.warnings == (
         "Column 'A' has the same value in every row.",
-        "Column 'B' has the same value in every row.",
+        "Column 'B' is empty.",
+        "Column 'D' has the same value in every row that has one.",
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Date,Open,High,Low,Close\n2024-05-01,1,2,.5,1\n2024-05-02,2,3,1.5,2.5\n",
+        "Date,Open,High,Low,Close,Volume\n2024-05-01,1,2,.5,1,\n2024-05-02,2,3,1.5,2.5,\n",
+    ],
+)
+def test_bars_without_volume_are_told_once(files: Files, content: str) -> None:
+    parsed = files.bars(content)
+    assert "There is no volume: it is null in every row." in parsed.notes
+    assert describe(parsed.table).warnings == ()
 
 
 def test_duplicated_columns_are_warned_of() -> None:
@@ -85,15 +100,14 @@ def test_zeros_of_either_sign_are_the_same_value() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
-def test_correlation_is_pearson_s(scale: float) -> None:
-    x, y = CHANCE.normal(size=(ROWS, 3)), CHANCE.normal(size=(ROWS, 2))
-    y[:, 0] += x[:, 0]
-    x[::7, 1] = np.nan
-    found = correlation(x * scale, y + 100)
-    for i in range(3):
-        for j in range(2):
-            both = np.isfinite(x[:, i])
-            assert found[i, j] == pytest.approx(np.corrcoef(x[both, i], y[both, j])[0, 1])
+def test_the_correlation_told_is_pearson_s_over_rows_with_both(scale: float) -> None:
+    target = noise()
+    feature = 0.03 * noise() - target
+    feature[::7] = np.nan
+    (warning,) = describe(table(A=feature * scale, TGT=target + 100)).warnings
+    both = np.isfinite(feature)
+    expected = np.corrcoef(feature[both], target[both])[0, 1]
+    assert f"has a correlation of {expected:.6f} with 'TGT'" in warning
 
 
 def test_a_thousand_columns_are_described() -> None:
