@@ -18,10 +18,11 @@ from services.dataset.domain.times import (
     DAY_MS,
     Spacing,
     Times,
+    disorder,
     duration,
-    first_disorder,
-    first_outside_years,
+    first,
     iso,
+    outside_years,
     spacing,
 )
 from services.shared.errors import InvalidRequest, Violation
@@ -140,10 +141,10 @@ def _order(field: str, times: Times | None, least: int) -> list[Violation]:
         return []
     if len(times) < least:
         return [Violation(field, f"has {len(times)} rows, and at least {least} are needed")]
-    if (row := first_outside_years(times)) is not None:
+    if (row := first(outside_years(times))) is not None:
         rule = "which is outside the years 1800 to 2200 in UTC milliseconds"
         return [Violation(field, f"has the time {times[row]} in row {row}, {rule}")]
-    if (row := first_disorder(times)) is not None:
+    if (row := first(np.logical_or(*disorder(times)))) is not None:
         rule = f"not after {iso(times[row - 1])} of the row before"
         return [Violation(field, f"has the time {iso(times[row])} in row {row}, {rule}")]
     return []

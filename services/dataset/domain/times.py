@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
@@ -42,16 +43,27 @@ def spacing(times: Times) -> Spacing:
     return Spacing(int(deltas[modal]), float(counts[modal] / (len(times) - 1)))
 
 
-def first_disorder(times: Times) -> int | None:
-    """The first row whose time is not after that of the row before it."""
-    backward = np.flatnonzero(np.diff(times) <= 0)
-    return int(backward[0]) + 1 if len(backward) else None
+class Disorder(NamedTuple):
+    """Which rows repeat the time of the row before, and which go back from it."""
+
+    repeated: Mask
+    backward: Mask
 
 
-def first_outside_years(times: Times) -> int | None:
-    """The first row outside the years 1800 to 2200."""
-    outside = np.flatnonzero((times < FIRST_MS) | (times >= END_MS))
-    return int(outside[0]) if len(outside) else None
+def disorder(times: Times) -> Disorder:
+    """Of at least one row."""
+    steps = np.diff(times, prepend=times[0] - 1)
+    return Disorder(steps == 0, steps < 0)
+
+
+def outside_years(times: Times) -> Mask:
+    """Which rows lie outside the years 1800 to 2200."""
+    return (times < FIRST_MS) | (times >= END_MS)
+
+
+def first(rows: Mask) -> int | None:
+    found = np.flatnonzero(rows)
+    return int(found[0]) if len(found) else None
 
 
 def iso(time_ms: int) -> str:

@@ -20,10 +20,6 @@ from services.dataset.formats.refusal import (
     refused,
 )
 
-DAY_MS: Final = 86_400_000
-FIRST_MS: Final = int(np.datetime64("1800-01-01", "ms").astype(np.int64))
-END_MS: Final = int(np.datetime64("2201-01-01", "ms").astype(np.int64))
-
 # Magnitudes as DOMAIN §1 draws them: every second up to 2200 lies below 1e10.
 _BELOW: Final = ((Unit.S, 1e10), (Unit.MS, 7.3e12), (Unit.US, 7.3e15), (Unit.NS, 7.3e18))
 _WORDS: Final = {

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from services.dataset.domain.times import disorder
 from services.dataset.formats.columns import PRICES
 from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, refused
 
@@ -19,10 +20,10 @@ _BACKWARD: Final = "has a time before that of the row above it"
 
 def broken_times(ms: Int64s) -> Broken:
     """The rows that do not come after the one above them."""
-    step = np.diff(ms, prepend=ms[0] - 1)
-    if len(ms) > 2 and bool((step[1:] < 0).all()):
+    repeated, backward = disorder(ms)
+    if len(ms) > 2 and bool(backward[1:].all()):
         raise refused("has its newest row first: sort it by time, oldest first")
-    return [("repeats the time of the row above it", step == 0), (_BACKWARD, step < 0)]
+    return [("repeats the time of the row above it", repeated), (_BACKWARD, backward)]
 
 
 def broken_bars(frame: pl.DataFrame) -> Broken:

@@ -9,11 +9,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from services.dataset.domain.times import DAY_MS, outside_years
 from services.dataset.formats.civil import civil_of
 from services.dataset.formats.instants import (
-    DAY_MS,
-    END_MS,
-    FIRST_MS,
     days_of_compact,
     time_of_day_ms,
     to_ms,
@@ -45,8 +43,7 @@ def instants_of(
 
 
 def _check_years(ms: Int64s, places: Places) -> None:
-    outside = (ms < FIRST_MS) | (ms >= END_MS)
-    refuse_rows(places, [("has a time outside the years 1800 to 2200", outside)])
+    refuse_rows(places, [("has a time outside the years 1800 to 2200", outside_years(ms))])
 
 
 def _read(stamp: pl.Series, time: pl.Series | None, places: Places, options: Options) -> Instants:
