@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -60,6 +62,6 @@ def test_times_before_1970_are_ordinary() -> None:
 @given(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=40))
 def test_every_row_not_after_its_predecessor_is_in_disorder(times: list[int]) -> None:
     repeated, backward = disorder(np.array(times, dtype=np.int64))
-    pairs = list(zip(times, times[1:], strict=False))
+    pairs = list(pairwise(times))
     assert repeated.tolist() == [False, *(b == a for a, b in pairs)]
     assert backward.tolist() == [False, *(b < a for a, b in pairs)]
