@@ -43,8 +43,9 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             clock=system_clock,
             slots=settings.import_slots,
         )
+        datasets = Datasets(catalogue=catalogue, series=series)
         servicer = DatasetServicer(
-            datasets=Datasets(catalogue=catalogue, series=series),
+            datasets=datasets,
             imports=imports,
             bars=Bars(catalogue=catalogue, series=series),
             streams=DataStreams(),
@@ -60,6 +61,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
                 await server.ready()
                 yield server
         finally:
+            await datasets.drained()
             await pool.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -23,6 +24,7 @@ class Datasets:
     def __init__(self, *, catalogue: Catalogue, series: SeriesStore) -> None:
         self._catalogue = catalogue
         self._series = series
+        self._removals: set[asyncio.Task[None]] = set()
 
     async def get(self, name: UUID | str) -> tuple[Dataset, Sequence[int]]:
         async with self._catalogue.transaction() as catalogue:
@@ -50,7 +52,21 @@ class Datasets:
             await catalogue.unpin(holder)
 
     async def delete(self, name: UUID | str, *, force: bool) -> None:
-        """Raises DatasetPinned unless forced or nobody needs it."""
+        """Raises DatasetPinned unless forced or nobody needs it.
+
+        It goes on when its caller gives up: after the COMMIT nobody else drops the tables.
+        """
+        removal = asyncio.create_task(self._remove(name, force))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        await asyncio.shield(removal)
+
+    async def drained(self) -> None:
+        """Until no delete is under way."""
+        if self._removals:
+            await asyncio.wait(self._removals)
+
+    async def _remove(self, name: UUID | str, force: bool) -> None:
         async with self._catalogue.transaction() as catalogue:
             dataset_id = await catalogue.lock(name)
             holders = await catalogue.holders(dataset_id)

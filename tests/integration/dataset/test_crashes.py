@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -128,6 +129,37 @@ async def test_a_crash_in_a_delete_leaves_no_tables_after_the_next_start(
         assert len(await service.tables_of("half_deleted")) == 2
     async with started(migrated, tmp_path) as service:
         assert await service.tables_of("half_deleted") == set()
+
+
+class SlowSeries:
+    """Its drops wait."""
+
+    def __init__(self, series: ArrowFiles) -> None:
+        self._series = series
+        self.dropping = asyncio.Event()
+        self.may_drop = asyncio.Event()
+
+    async def drop(self, table: str) -> None:
+        self.dropping.set()
+        await self.may_drop.wait()
+        await self._series.drop(table)
+
+
+async def test_a_delete_whose_caller_gives_up_still_drops_the_tables(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    async with started(migrated, tmp_path) as service:
+        await service.run(order("given_up"), *files(1))
+        slow: Any = SlowSeries(service.series)
+        datasets = Datasets(catalogue=PostgresCatalogue(migrated, system_clock), series=slow)
+        call = asyncio.create_task(datasets.delete("given_up", force=False))
+        await slow.dropping.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        slow.may_drop.set()
+        await datasets.drained()
+        assert await service.tables_of("given_up") == set()
 
 
 async def test_uploads_of_a_crashed_process_are_gone_after_the_next_start(
