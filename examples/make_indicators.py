@@ -195,8 +195,8 @@ def database(b: Bars) -> str:
 
 
 def main(bars: str = str(BARS), indicators: str = str(INDICATORS)) -> None:
-    with Path(indicators).open("w", newline="\n") as out:
-        out.write(database(read_bars(Path(bars))))
+    text = database(read_bars(Path(bars)))  # before the file is opened: opening empties it
+    Path(indicators).write_text(text, "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

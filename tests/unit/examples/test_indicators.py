@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -81,3 +82,11 @@ def test_the_planted_target_adds_a_fifth_of_a_deviation_of_a_20_bar_indicator(
     added = table["TGT_PLANTED"].to_numpy() - target
     assert added.std() / target.std() == pytest.approx(0.2, rel=1e-4)
     assert np.corrcoef(added, indicator)[0, 1] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_bars_that_cannot_be_read_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    kept = tmp_path / "indicators.txt"
+    kept.write_text("kept")
+    with pytest.raises(FileNotFoundError):
+        script.main(str(tmp_path / "nowhere.csv"), str(kept))
+    assert kept.read_text() == "kept"
