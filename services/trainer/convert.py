@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +17,7 @@ from stage1.trainer.v1 import trainer_service_pb2 as pb
 from services.shared.arrow_stream import ipc_messages
 from services.shared.errors import InvalidRequest, Violation
 from services.shared.evaluation import Pair
+from services.shared.learner import BOUNDS, TANH_K_BOUNDS
 from services.trainer.domain import (
     Device,
     Environment,
@@ -39,8 +40,6 @@ from services.trainer.domain import (
 )
 
 PART_BYTES: Final = 1 << 20
-MAX_ROUNDS: Final = 100_000
-MAX_SEED: Final = 2**31 - 1
 PREDICTIONS: Final = pa.schema(
     [
         pa.field("timestamp_ms", pa.int64(), nullable=False),
@@ -49,9 +48,7 @@ PREDICTIONS: Final = pa.schema(
         pa.field("target", pa.float64()),
     ]
 )
-_NUMBERS: Final = (
-    *("num_boost_round", "early_stopping_rounds", "min_boost_rounds", "seed", "tanh_k"),
-)
+_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {**BOUNDS, "tanh_k": TANH_K_BOUNDS}
 _TRANSFORMS: Final = {
     plan_pb2.Learner.TARGET_TRANSFORM_UNSPECIFIED: TransformKind.NONE,
     plan_pb2.Learner.TARGET_TRANSFORM_NONE: TransformKind.NONE,
@@ -103,24 +100,12 @@ def _broken(request: pb.TrainRequest) -> Iterator[Violation]:
 
 
 def _broken_learner(learner: plan_pb2.Learner) -> Iterator[Violation]:
-    said = {field.name for field, _ in learner.ListFields()}
-
-    def given(field: str, low: float, high: float) -> tuple[str, bool]:
-        value = getattr(learner, field)
-        holds = field not in said or low <= value <= high
-        return f"is {value}: it must lie in [{low}, {high}]", holds
-
-    rules = {
-        "num_boost_round": given("num_boost_round", 1, MAX_ROUNDS),
-        "early_stopping_rounds": given("early_stopping_rounds", 1, MAX_ROUNDS),
-        "min_boost_rounds": given("min_boost_rounds", 0, MAX_ROUNDS),
-        "seed": given("seed", 0, MAX_SEED),
-        "tanh_k": given("tanh_k", 1e-6, 100),
-        "target_transform": ("is unknown", learner.target_transform in _TRANSFORMS),
-    }
-    for field, (says, holds) in rules.items():
-        if not holds:
-            yield Violation(f"learner.{field}", says)
+    for field, value in _numbers(learner).items():
+        low, high = _BOUNDS[field]
+        if not low <= value <= high:
+            yield Violation(f"learner.{field}", f"is {value}: it must lie in [{low}, {high}]")
+    if learner.target_transform not in _TRANSFORMS:
+        yield Violation("learner.target_transform", "is unknown")
 
 
 def _broken_fold(planned: plan_pb2.PlannedFold) -> Iterator[Violation]:
@@ -159,12 +144,16 @@ def _recipe(request: pb.TrainRequest) -> Recipe:
 
 
 def _learner(learner: plan_pb2.Learner) -> Learner:
-    numbers = {f.name: value for f, value in learner.ListFields() if f.name in _NUMBERS}
     return Learner(
-        **numbers,
+        **_numbers(learner),
         transform=_TRANSFORMS[learner.target_transform],
         parameters=dict(learner.parameters),
     )
+
+
+def _numbers(learner: plan_pb2.Learner) -> dict[str, Any]:
+    """Those that are set."""
+    return {f.name: value for f, value in learner.ListFields() if f.name in _BOUNDS}
 
 
 def _fold(planned: plan_pb2.PlannedFold) -> Fold:

@@ -13,28 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from services.shared.learner import OBJECTIVE, said_twice, with_defaults
+from services.shared.learner import refusals, with_defaults
 from services.trainer.domain import Capabilities, Device, Floats, Learner, Refused
 
 Matrix = NDArray[np.float32]
 
-OURS: Final[Mapping[str, str]] = {
-    "seed": "learner.seed",
-    "random_state": "learner.seed",
-    "device": "device",
-    "nthread": "the trainer's settings",
-    "n_jobs": "the trainer's settings",
-    "verbosity": "the trainer",
-    "eval_metric": "the objective",
-    "disable_default_eval_metric": "the objective",
-    "validate_parameters": "the trainer",
-}
 OnRound = Callable[[int, float, float], None]
 
 
@@ -82,17 +71,9 @@ def capabilities(wanted: Device | None) -> Capabilities:
 
 def parameters(learner: Learner, *, device: Device, threads: int) -> dict[str, str]:
     """The defaults, what the learner asks for over them, and what is ours to say."""
-    asked = learner.parameters
-    for name in OURS.keys() & asked.keys():
-        raise ParameterRefused(f"XGBoost's {name} is decided by {OURS[name]}.")
-    for alias, name in said_twice(asked):
-        raise ParameterRefused(f"{alias} and {name} are one parameter: give one of them.")
-    merged = with_defaults(asked)
-    if merged["objective"] != OBJECTIVE:
-        raise ParameterRefused(f"objective is {merged['objective']!r}: only {OBJECTIVE} is built.")
-    if merged.get("booster", "gbtree") != "gbtree":
-        raise ParameterRefused(f"booster is {merged['booster']!r}: only gbtree is built.")
-    return merged | {
+    for name, why in refusals(learner.parameters):
+        raise ParameterRefused(f"XGBoost's {name} {why}.")
+    return with_defaults(learner.parameters) | {
         "seed": str(learner.seed),
         "device": device.value,
         "nthread": str(threads),
