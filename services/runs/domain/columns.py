@@ -147,6 +147,17 @@ def _horizon(target: Column, asked: int | None, facts: Facts) -> tuple[int, tupl
         )
     if known is not None:
         return known, ()
+    if facts.lookahead_rows == 0:
+        raise InvalidRequest(
+            [
+                Violation(
+                    "spec.horizon_bars",
+                    f"is missing: nothing says how far {target.name} looks ahead, and the bars end"
+                    " with the last indicator row",
+                )
+            ],
+            reason="HORIZON_UNKNOWN",
+        )
     return facts.lookahead_rows, (
         Caution(
             "HORIZON_ASSUMED",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -102,6 +103,13 @@ def test_an_unknown_horizon_is_taken_from_the_lookahead_with_a_warning() -> None
     choice = chosen(BOTH, "TGT_LATER", gap=6)
     assert choice.horizon_bars == 7
     assert [c.reason for c in choice.cautions] == ["HORIZON_ASSUMED", "GAP_BELOW_HORIZON"]
+
+
+def test_a_horizon_that_nothing_says_is_asked_for_and_never_guessed_as_none() -> None:
+    ended = replace(BOTH, facts=replace(BOTH.facts, lookahead_rows=0))
+    field, sentence = refusals(ended, "TGT_LATER")[0]
+    assert (field, sentence[:10]) == ("spec.horizon_bars", "is missing")
+    assert chosen(ended, "TGT_LATER", horizon=30).horizon_bars == 30
 
 
 def test_the_request_may_state_the_horizon() -> None:
