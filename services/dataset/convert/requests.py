@@ -23,6 +23,7 @@ MAX_SKIP: Final = 100_000
 MAX_POINTS: Final = 10_000
 _STORED: Final = {number: table for number, table in TABLES.items() if table is not Table.JOINED}
 _MAX_COLUMNS: Final = 4096
+_BIGINT: Final = 2**63
 
 
 class Versioned(NamedTuple):
@@ -109,10 +110,12 @@ def _cursor(checks: Checks, token: str) -> Cursor | None:
         return None
     try:
         created_at_ms, dataset_id = base64.urlsafe_b64decode(token).decode().split(" ")
-        return Cursor(int(created_at_ms), UUID(dataset_id))
+        cursor = Cursor(int(created_at_ms), UUID(dataset_id))
     except ValueError:
+        cursor = None
+    if cursor is None or abs(cursor.created_at_ms) >= _BIGINT:
         checks.refuse("page_token", "is none that was given out")
-        return None
+    return cursor
 
 
 def bars(request: pb.ReadBarsRequest) -> BarsQuery:

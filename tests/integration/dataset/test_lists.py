@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from uuid import UUID
+
 import numpy as np
 import pytest
 from stage1.dataset.v1 import dataset_service_pb2 as pb
@@ -24,6 +27,10 @@ async def listed(client: Client) -> None:
 async def slugs(client: Client, **request: object) -> list[str]:
     answer = await client.ask(client.stub.ListDatasets(pb.ListDatasetsRequest(**request)))  # type: ignore[arg-type]
     return [dataset.slug for dataset in answer.datasets]
+
+
+def token_of(created_at_ms: int) -> str:
+    return base64.urlsafe_b64encode(f"{created_at_ms} {UUID(int=7)}".encode()).decode()
 
 
 async def test_the_newest_comes_first(client: Client) -> None:
@@ -56,7 +63,14 @@ async def test_rows_can_be_passed_over(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("page_size", 1001), ("page_size", -1), ("skip", 100_001), ("page_token", "%%%")],
+    [
+        ("page_size", 1001),
+        ("page_size", -1),
+        ("skip", 100_001),
+        ("page_token", "%%%"),
+        ("page_token", token_of(2**63)),
+        ("page_token", token_of(-(2**64))),
+    ],
 )
 async def test_a_page_has_its_bounds(client: Client, field: str, value: object) -> None:
     with pytest.raises(InvalidRequest) as caught:
