@@ -36,9 +36,15 @@ _ROLES: Final[dict[dataset_pb2.Column.Role.ValueType, Role | None]] = {
     dataset_pb2.Column.ROLE_PRICE: Role.PRICE,
     dataset_pb2.Column.ROLE_EXTRA: Role.EXTRA,
 }
-_TYPES: Final = {
-    ColumnType.FLOAT64: dataset_pb2.Column.TYPE_FLOAT64,
-    ColumnType.STRING: dataset_pb2.Column.TYPE_STRING,
+_TYPES: Final[dict[dataset_pb2.Column.Type.ValueType, ColumnType | None]] = {
+    dataset_pb2.Column.TYPE_UNSPECIFIED: None,
+    dataset_pb2.Column.TYPE_FLOAT64: ColumnType.FLOAT64,
+    dataset_pb2.Column.TYPE_STRING: ColumnType.STRING,
+}
+_COLUMN_TABLES: Final[dict[dataset_pb2.Table.ValueType, Table | None]] = {
+    dataset_pb2.TABLE_UNSPECIFIED: None,
+    dataset_pb2.TABLE_OHLCV: Table.OHLCV,
+    dataset_pb2.TABLE_INDICATORS: Table.INDICATORS,
 }
 
 Number = TypeVar("Number", bound=int)
@@ -62,6 +68,7 @@ _TABLE_NUMBERS: Final = _backwards(TABLES)
 _CONVENTION_NUMBERS: Final = _backwards(CONVENTIONS)
 _POLICY_NUMBERS: Final = _backwards(POLICIES)
 _ROLE_NUMBERS: Final = _backwards(_ROLES)
+_TYPE_NUMBERS: Final = _backwards(_TYPES)
 
 
 def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
@@ -126,7 +133,7 @@ def report_to_proto(published: Published) -> import_pb2.ImportReport:
 def _column_to_proto(column: Column) -> dataset_pb2.Column:
     return dataset_pb2.Column(
         name=column.name,
-        type=_TYPES[column.type],
+        type=_TYPE_NUMBERS[column.type],
         role=_ROLE_NUMBERS[column.role],
         horizon_bars=column.horizon_bars,
         table=_TABLE_NUMBERS[column.table],
@@ -150,6 +157,10 @@ def claims(checks: Checks, field: str, claimed: dataset_pb2.Manifest) -> dict[st
             CONVENTIONS,
             TimestampConvention.OPEN,
         )
+    if claimed.gap_policy:
+        found["gap_policy"] = checks.one_of(
+            f"{field}.gap_policy", claimed.gap_policy, POLICIES, GapPolicy.MARK
+        )
     if claimed.gaps:
         found["gaps"] = tuple(
             Gap(after_ms=gap.after_ms, before_ms=gap.before_ms, missing=gap.missing)
@@ -157,9 +168,18 @@ def claims(checks: Checks, field: str, claimed: dataset_pb2.Manifest) -> dict[st
         )
     if claimed.columns:
         found["columns"] = tuple(
-            ClaimedColumn(
-                column.name, checks.one_of(f"{field}.columns[{i}].role", column.role, _ROLES, None)
-            )
+            _claimed_column(checks, f"{field}.columns[{i}]", column)
             for i, column in enumerate(claimed.columns)
         )
     return found
+
+
+def _claimed_column(checks: Checks, field: str, column: dataset_pb2.Column) -> ClaimedColumn:
+    said = {
+        "table": checks.one_of(f"{field}.table", column.table, _COLUMN_TABLES, None),
+        "type": checks.one_of(f"{field}.type", column.type, _TYPES, None),
+        "role": checks.one_of(f"{field}.role", column.role, _ROLES, None),
+        "null_count": column.null_count or None,
+        "horizon_bars": column.horizon_bars if column.HasField("horizon_bars") else None,
+    }
+    return ClaimedColumn(column.name, {name: is_ for name, is_ in said.items() if is_ is not None})

@@ -75,27 +75,36 @@ def _column(plain: Mapping[str, Any]) -> Column:
 
 
 class ClaimedColumn(NamedTuple):
+    """What was said of a column, under the names of a Column's fields."""
+
     name: str
-    role: Role | None
+    said: Mapping[str, object]
 
 
 def contradictions(claimed: Mapping[str, Any], manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Fields of a manifest that came along which are not what the rows say, and how."""
     for name, value in claimed.items():
         if name == "columns":
-            roles = {column.name: column.role for column in manifest.columns}
-            yield from ((name, message) for message in _strange_columns(value, roles))
+            columns = {column.name: column for column in manifest.columns}
+            yield from ((name, message) for message in _strange_columns(value, columns))
         elif value != (actual := getattr(manifest, name)):
             yield name, f"is {_shown(value)}, but the files say {_shown(actual)}"
 
 
-def _strange_columns(claimed: Iterable[ClaimedColumn], roles: Mapping[str, Role]) -> Iterator[str]:
-    for name, role in claimed:
-        if name not in roles:
+def _strange_columns(
+    claimed: Iterable[ClaimedColumn], columns: Mapping[str, Column]
+) -> Iterator[str]:
+    for name, said in claimed:
+        if name not in columns:
             yield f"has {name!r}, which no file has"
-        elif role not in {None, roles[name]}:
-            yield f"has {name!r} as {role}, but it is {roles[name]}"
+            continue
+        actual = {field: getattr(columns[name], field) for field in said}
+        for field in (field for field in said if said[field] != actual[field]):
+            words = f"with the {field} {said[field]}, but the files say {_shown(actual[field])}"
+            yield f"has {name!r} {words}"
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
     return f"{len(value)} gaps" if isinstance(value, tuple) else str(value)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stage1.dataset.v1 import dataset_pb2
 
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import claims, manifest_to_proto
@@ -90,10 +92,91 @@ def test_a_claim_that_differs_is_a_contradiction(manifest: Manifest, field: str)
         "symbol": manifest.symbol + "x",
         "calendar": "XNYS",
         "gaps": (*manifest.gaps, Gap(after_ms=0, before_ms=9, missing=1)),
-        "columns": (("no such column", None),),
+        "columns": (("no such column", {}),),
     }
     found = dict(contradictions({field: other[field]}, manifest))
     assert list(found) == [field]
+
+
+SERVICE_S_OWN = {
+    *("version", "dataset_id", "exported_at_ms", "ohlcv_measurement", "indicator_measurement"),
+}
+CLAIMABLE = [f.name for f in dataset_pb2.Manifest.DESCRIPTOR.fields if f.name not in SERVICE_S_OWN]
+CLAIMABLE_OF_COLUMNS = [f.name for f in dataset_pb2.Column.DESCRIPTOR.fields]
+EXAMPLE = Manifest(
+    ohlcv_rows=12,
+    indicator_rows=6,
+    lookback_rows=3,
+    lookahead_rows=3,
+    first_ohlcv_timestamp_ms=10,
+    last_ohlcv_timestamp_ms=120,
+    first_indicator_timestamp_ms=40,
+    last_indicator_timestamp_ms=90,
+    bar_interval_ms=10,
+    calendar=CalendarName.ALWAYS,
+    timestamp_convention=TimestampConvention.OPEN,
+    gap_policy=GapPolicy.MARK,
+    gaps=(Gap(after_ms=10, before_ms=30, missing=1),),
+    version=1,
+    dataset_id=UUID(int=1),
+    dataset_slug="slug",
+    symbol="S",
+    granularity="1h",
+    source="x",
+    ohlcv_measurement="slug_v1_ohlcv_a1",
+    indicator_measurement="slug_v1_ind_a1",
+    columns=(
+        Column(
+            name="TGT",
+            table=Table.INDICATORS,
+            type=ColumnType.FLOAT64,
+            role=Role.TARGET,
+            null_count=1,
+            horizon_bars=6,
+        ),
+    ),
+    content_hash="ab" * 32,
+    exported_at_ms=1,
+)
+
+
+def otherwise(message: Any, field: str) -> None:
+    """Say something else in a field that is a number, a text, an enum or a list of messages."""
+    value = getattr(message, field)
+    if isinstance(value, str):
+        setattr(message, field, value + "x")
+    elif isinstance(value, int):
+        is_enum = message.DESCRIPTOR.fields_by_name[field].enum_type is not None
+        setattr(message, field, 3 - value if is_enum else value + 1)
+    else:
+        value.add()
+
+
+def contradicted(claimed: dataset_pb2.Manifest) -> list[str]:
+    checks = Checks()
+    found = claims(checks, "expected", claimed)
+    checks.done()
+    return [name for name, _ in contradictions(found, EXAMPLE)]
+
+
+@pytest.mark.parametrize("field", CLAIMABLE)
+def test_every_field_of_a_manifest_that_came_along_is_compared(field: str) -> None:
+    claimed = manifest_to_proto(EXAMPLE)
+    assert contradicted(claimed) == []
+    otherwise(claimed, field)
+    assert contradicted(claimed) == [field]
+
+
+@pytest.mark.parametrize("field", CLAIMABLE_OF_COLUMNS)
+def test_every_field_of_its_columns_is_compared(field: str) -> None:
+    claimed = manifest_to_proto(EXAMPLE)
+    otherwise(claimed.columns[0], field)
+    assert contradicted(claimed) == ["columns"]
+
+
+def test_what_is_not_said_of_a_column_is_not_compared() -> None:
+    claimed = dataset_pb2.Manifest(columns=[dataset_pb2.Column(name="TGT")])
+    assert contradicted(claimed) == []
 
 
 @given(manifests())

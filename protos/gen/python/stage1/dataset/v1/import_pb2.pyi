@@ -98,8 +98,9 @@ class ImportHeader(_message.Message):
 
     @_builtins.property
     def expected(self) -> _dataset_pb2.Manifest:
-        """When it comes along, every field set here must be what the files say; ids,
-        version, table names and export time are the service's and not compared.
+        """When it comes along, every field set here, also of its columns, must be what
+        the files and this header say; a plain number that is 0 counts as not set.
+        Ids, version, table names and export time are the service's and not compared.
         """
 
     def __init__(
