@@ -15,6 +15,7 @@ from fastapi.sse import format_sse_event
 from stage1.runs.v1 import run_pb2
 from starlette.responses import Response, StreamingResponse
 
+from gateway.http.numbers import natural, quoted
 from gateway.http.peers import asking
 from gateway.http.shapes.runs import fold_result
 from gateway.http.shapes.words import iso
@@ -39,9 +40,11 @@ Watch = Callable[[int], AsyncIterable[Watched]]
 def after_sequence(request: Request) -> int:
     """The last event that the caller has seen."""
     text = request.headers.get(_LAST_EVENT_ID, "") or "0"
-    if not text.isascii() or not text.isdecimal() or int(text) >= 2**63:
-        raise InvalidRequest([Violation("Last-Event-ID", f"is {text!r}, and must be a number")])
-    return int(text)
+    sequence = natural(text, below=2**63)
+    if sequence is None:
+        message = f"is {quoted(text)}, and must be a number"
+        raise InvalidRequest([Violation("Last-Event-ID", message)])
+    return sequence
 
 
 async def answer(watch: Watch, after: int, *, status: str) -> Response:

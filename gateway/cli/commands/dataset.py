@@ -33,6 +33,7 @@ _PART_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "rename": {"multiple": True, "metavar": "OURS=THEIRS", "help": "column; repeatable"},
     "market": {"help": "to take from a file of several"},
 }
+_HORIZON_DIGITS: Final = 9
 _Command = Callable[..., None]
 
 
@@ -150,7 +151,7 @@ def target(text: str) -> dict[str, Any]:
     name, colon, horizon = text.rpartition(":")
     if not colon:
         return {"name": text}
-    if not horizon.isdecimal():
+    if not horizon.isdecimal() or len(horizon) > _HORIZON_DIGITS:
         raise click.BadParameter(
             f"{text!r}: after the colon comes the number of bars it looks ahead.",
             param_hint="--target",

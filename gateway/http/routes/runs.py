@@ -14,6 +14,7 @@ from gateway.http import events, stream
 from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, RunId
 from gateway.http.lists import collect
 from gateway.http.media import OneMediaType
+from gateway.http.numbers import natural, quoted
 from gateway.http.peers import Peers, asking
 from gateway.http.schemas import runs as schemas
 from gateway.http.schemas.common import Page
@@ -181,11 +182,15 @@ async def _folds(peers: Peers, run_id: str) -> list[run_pb2.Fold]:
 
 
 def _fold_numbers(text: str) -> list[int]:
-    numbers = [number.strip() for number in text.split(",") if number.strip()]
-    for number in numbers:
-        if not number.isascii() or not number.isdecimal() or int(number) >= 2**31:
-            raise InvalidRequest([Violation("folds", f"has {number!r}, which is no fold number")])
-    return [int(number) for number in numbers]
+    return [_fold_number(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _fold_number(text: str) -> int:
+    number = natural(text, below=2**31)
+    if number is None:
+        message = f"has {quoted(text)}, which is no fold number"
+        raise InvalidRequest([Violation("folds", message)])
+    return number
 
 
 def _renamed(frame: pl.DataFrame) -> pl.DataFrame:

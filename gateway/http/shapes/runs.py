@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def _learner(asked: schemas.Hyperparameters) -> plan_pb2.Learner:
 
 
 def _text(value: str | bool | int | float) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else json.dumps(value)  # orjson knows 64 bits only
 
 
 def plan(proto: plan_pb2.Plan) -> schemas.Plan:

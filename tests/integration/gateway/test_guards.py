@@ -188,6 +188,7 @@ async def test_what_is_misspelt_is_named(alone: httpx.AsyncClient) -> None:
         ("/api/runs?status=DONE", "status"),
         ("/api/runs/x/predictions?folds=1,two", "folds"),
         ("/api/runs/x/predictions?folds=99999999999", "folds"),
+        (f"/api/runs/x/predictions?folds={'9' * 5000}", "folds"),
     ],
 )
 async def test_a_number_out_of_its_bounds_names_its_field(
@@ -196,9 +197,11 @@ async def test_a_number_out_of_its_bounds_names_its_field(
     assert field in fields(refusal(await alone.get(path), 400, "INVALID_REQUEST"))
 
 
-async def test_a_bad_last_event_id_is_400(alone: httpx.AsyncClient) -> None:
-    answer = await alone.get("/api/runs/x/events", headers={"last-event-id": "-5"})
+@pytest.mark.parametrize("text", ["-5", str(2**63), "9" * 5000])
+async def test_a_bad_last_event_id_is_400(alone: httpx.AsyncClient, text: str) -> None:
+    answer = await alone.get("/api/runs/x/events", headers={"last-event-id": text})
     assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"Last-Event-ID"}
+    assert len(answer.json()["error"]) < 100
 
 
 async def test_a_service_that_is_away_is_503_and_may_come_back(alone: httpx.AsyncClient) -> None:

@@ -135,7 +135,7 @@ def test_targets_may_say_their_horizon() -> None:
     assert target("TGT:6") == {"name": "TGT", "horizon_bars": 6}
 
 
-@pytest.mark.parametrize("text", ["TGT:", "TGT:x", "TGT:-1"])
+@pytest.mark.parametrize("text", ["TGT:", "TGT:x", "TGT:-1", "TGT:" + "9" * 5000])
 def test_a_horizon_that_is_no_number_is_refused(text: str, tmp_path: Path) -> None:
     bars = tmp_path / "bars.csv"
     bars.write_text("", "utf-8")

@@ -25,6 +25,14 @@ def test_a_spec_carries_what_is_given_and_leaves_the_rest_to_its_default() -> No
     assert not spec.HasField("horizon_bars")
 
 
+def test_a_parameter_of_more_than_64_bits_is_handed_on() -> None:
+    asked = NewRun.model_validate(
+        {"dataset": "a", "hyperparameters": {"eta": 10**30, "dart": True}}
+    )
+    parameters = runs.spec(asked).learner.parameters
+    assert dict(parameters) == {"eta": "1" + "0" * 30, "dart": "true"}
+
+
 def test_a_parameter_that_is_no_value_is_refused() -> None:
     with pytest.raises(ValidationError, match="eta"):
         NewRun.model_validate({"dataset": "a", "hyperparameters": {"eta": {"x": 1}}})
