@@ -14,6 +14,7 @@ from gateway.cli.commands.dataset import pair
 from gateway.cli.download import Form
 from gateway.cli.exit_codes import table as exit_codes
 from gateway.cli.named import run_path
+from gateway.cli.numbers import FINITE
 from gateway.cli.tables import runs as drawing
 
 _SIZES: Final = {
@@ -70,9 +71,9 @@ def spec_options(command: _Command) -> _Command:
             "--device", type=click.Choice(["cpu", "cuda"]), help="What the trainer has without."
         ),
         click.option(
-            "--own-long-threshold", type=float, help="Judged beside the thresholds of the folds."
+            "--own-long-threshold", type=FINITE, help="Judged beside the thresholds of the folds."
         ),
-        click.option("--own-short-threshold", type=float),
+        click.option("--own-short-threshold", type=FINITE),
         click.option(
             "--signals-when-learned-nothing",
             is_flag=True,

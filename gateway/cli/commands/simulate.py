@@ -10,6 +10,7 @@ from gateway.cli import output, watch
 from gateway.cli.api import Api, url_option
 from gateway.cli.exit_codes import table as exit_codes
 from gateway.cli.named import run_path
+from gateway.cli.numbers import FINITE
 from gateway.cli.tables import simulations as drawing
 
 
@@ -25,8 +26,8 @@ from gateway.cli.tables import simulations as drawing
     type=click.Choice(["percentile", "optimal", "zero", "own"]),
     help="Which of each fold's thresholds decide [default: percentile].",
 )
-@click.option("--long-threshold", type=float, help="With --threshold own.")
-@click.option("--short-threshold", type=float, help="With --threshold own.")
+@click.option("--long-threshold", type=FINITE, help="With --threshold own.")
+@click.option("--short-threshold", type=FINITE, help="With --threshold own.")
 @click.option(
     "--honor-signal-reversal/--no-honor-signal-reversal",
     default=None,
@@ -34,12 +35,12 @@ from gateway.cli.tables import simulations as drawing
 )
 @click.option(
     "--exit-strength",
-    type=float,
+    type=FINITE,
     help="Close when the prediction is weaker than this part (0 to 1) of the entry's.",
 )
-@click.option("--stop-pct", type=float, help="Stop, percent of the entry price.")
+@click.option("--stop-pct", type=FINITE, help="Stop, percent of the entry price.")
 @click.option("--trailing-stop", is_flag=True, default=None, help="The stop follows the price.")
-@click.option("--target-pct", type=float, help="Target, percent of the entry price.")
+@click.option("--target-pct", type=FINITE, help="Target, percent of the entry price.")
 @click.option("--max-holding-bars", type=int)
 @click.option("--cooldown-bars", type=int, help="After a stop, in which nothing is entered.")
 @click.option(
@@ -48,9 +49,9 @@ from gateway.cli.tables import simulations as drawing
     help="When a bar touches both [default: stop_first].",
 )
 @click.option("--flat-between-folds", is_flag=True, default=None, help="Close at a fold's end.")
-@click.option("--fee-bps", type=float, help="Per side [default: 0].")
-@click.option("--slippage-bps", type=float, help="Per side, against the trade [default: 0].")
-@click.option("--notional", type=float, help="Money per position [default: 1000].")
+@click.option("--fee-bps", type=FINITE, help="Per side [default: 0].")
+@click.option("--slippage-bps", type=FINITE, help="Per side, against the trade [default: 0].")
+@click.option("--notional", type=FINITE, help="Money per position [default: 1000].")
 @click.option(
     "--signals-when-learned-nothing",
     is_flag=True,

@@ -130,6 +130,28 @@ def test_a_simulation_asks_for_what_was_given_and_nothing_else() -> None:
     }
 
 
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "run submit eurusd --own-long-threshold",
+        "run plan eurusd --own-short-threshold",
+        *(
+            f"simulate seven --{name}"
+            for name in (
+                *("long-threshold", "short-threshold", "exit-strength", "stop-pct"),
+                *("target-pct", "fee-bps", "slippage-bps", "notional"),
+            )
+        ),
+    ],
+)
+def test_a_number_that_is_not_finite_is_a_usage_error(
+    arguments: str, text: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments.split(), text]) == ExitCode.USAGE
+    assert f"{text!r} is not a finite number." in capfd.readouterr().err
+
+
 def test_targets_may_say_their_horizon() -> None:
     assert target("TGT") == {"name": "TGT"}
     assert target("TGT:6") == {"name": "TGT", "horizon_bars": 6}
