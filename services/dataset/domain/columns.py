@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+# An answer with all columns of both tables, twice, and every gap fits into one message.
+MAX_COLUMNS: Final = 2000
+"""Of one file."""
+MAX_NAME_BYTES: Final = 127
 
 
 class Table(StrEnum):

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.dataset.domain.columns import MAX_COLUMNS, MAX_NAME_BYTES
 from services.dataset.formats.options import Kind, Options
 from services.dataset.formats.refusal import ambiguous, named, refused
 
 PRICES: Final = ("open", "high", "low", "close")
 BARS: Final = (*PRICES, "volume")
 _OURS: Final = frozenset({"index", "timestamp_ms", "ohlcv_index"})
-_LONGEST: Final = 127
 
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "open": ("open", "o"),
@@ -52,6 +52,8 @@ def columns_of(
     names: Sequence[str], kind: Kind, options: Options, *, moments: Sequence[str] = ()
 ) -> Columns:
     """Raises FileRefused, FileAmbiguous. `moments` are columns that hold dates by their type."""
+    if len(names) > MAX_COLUMNS:
+        raise refused(f"has {len(names)} columns, and at most {MAX_COLUMNS} are taken")
     _refuse_bad_names(names)
     timestamp, time = _time_columns(names, options, moments)
     rest = [name for name in names if name not in (timestamp, time)]
@@ -80,10 +82,10 @@ def _refuse_bad_names(names: Sequence[str]) -> None:
         raise refused(
             f"has columns of the same name (upper and lower case are one): {named(twice)}"
         )
-    long = [name for name in names if len(name) > _LONGEST or not name.isprintable()]
-    if long:
+    wrong = [n for n in names if len(n.encode()) > MAX_NAME_BYTES or not n.isprintable()]
+    if wrong:
         raise refused(
-            f"has column names longer than {_LONGEST} characters or not printable: {named(long)}"
+            f"has column names longer than {MAX_NAME_BYTES} bytes or not printable: {named(wrong)}"
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from services.dataset.domain.columns import Role
 from services.dataset.formats.columns import BARS
+from services.dataset.formats.refusal import named
 
 DISGUISE: Final = 0.999
 _BLOCK: Final = 4_000_000  # values
 _TARGET_PREFIXES: Final = ("tgt", "target")
 _EMPTY: Final = "is empty"
+_TOLD: Final = 100  # warnings of one kind
 
 Matrix = NDArray[np.float64]
 Centred = tuple[Matrix, Matrix]
@@ -48,11 +50,20 @@ def describe(table: pa.Table, targets: Sequence[str] | None = None) -> Descripti
     if roles.get("volume") is Role.PRICE and told.get("volume") == _EMPTY:
         told["volume"] = ""  # the reader's notes say so already
     warnings = [
-        *_disguised(table, features, chosen),
-        *(f"Column {name!r} {words}." for name, words in told.items() if words),
-        *_duplicated(table, [name for name in roles if name not in told]),
+        *_first(_disguised(table, features, chosen)),
+        *_first(f"Column {name!r} {words}." for name, words in told.items() if words),
+        *_first(_duplicated(table, [name for name in roles if name not in told])),
     ]
     return Description(roles, tuple(warnings))
+
+
+def _first(warnings: Iterable[str]) -> Iterator[str]:
+    """A thousand copies of a target would make a million sentences."""
+    for count, warning in enumerate(warnings):
+        if count == _TOLD:
+            yield "There are more warnings of this kind."
+            return
+        yield warning
 
 
 def _roles(table: pa.Table, targets: Sequence[str] | None) -> dict[str, Role]:
@@ -141,7 +152,7 @@ def _duplicated(table: pa.Table, names: Sequence[str]) -> Iterator[str]:
         if original != name:
             copies[original].append(name)
     for original, same in copies.items():
-        yield f"Columns {[original, *same]} hold the same values."
+        yield f"Columns {named([original, *same])} hold the same values."
 
 
 def _digest(column: pa.ChunkedArray) -> bytes:

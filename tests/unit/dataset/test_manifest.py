@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stage1.dataset.v1 import dataset_pb2
+from stage1.dataset.v1.dataset_service_pb2 import ImportDatasetResponse
 
 from services.dataset.convert.checks import Checks
-from services.dataset.convert.manifest import claims, manifest_to_proto
+from services.dataset.convert.manifest import (
+    claims,
+    dataset_to_proto,
+    manifest_to_proto,
+    report_to_proto,
+)
 from services.dataset.domain.calendars import CalendarName, Gap
-from services.dataset.domain.columns import Column, ColumnType, Role, Table
+from services.dataset.domain.catalogue import Dataset, Published, Report
+from services.dataset.domain.columns import MAX_COLUMNS, Column, ColumnType, Role, Table
 from services.dataset.domain.manifest import (
     Manifest,
     NoIndicators,
@@ -23,8 +30,9 @@ from services.dataset.domain.manifest import (
     to_json,
 )
 from services.dataset.domain.names import is_slug, measurements
-from services.dataset.domain.timeline import GapPolicy, TimestampConvention
+from services.dataset.domain.timeline import MAX_GAPS, GapPolicy, TimestampConvention
 from services.shared.errors import InvalidRequest
+from services.shared.rpc.server import UNARY_MESSAGE_BYTES
 
 counts = st.integers(0, 2**40)
 times = st.integers(-(2**42), 2**42)
@@ -177,6 +185,33 @@ def test_every_field_of_its_columns_is_compared(field: str) -> None:
 def test_what_is_not_said_of_a_column_is_not_compared() -> None:
     claimed = dataset_pb2.Manifest(columns=[dataset_pb2.Column(name="TGT")])
     assert contradicted(claimed) == []
+
+
+def test_the_largest_answer_to_an_import_fits_into_one_message() -> None:
+    columns = tuple(
+        replace(EXAMPLE.columns[0], name=f"{i:0127}", null_count=2**40, horizon_bars=100_000)
+        for i in range(2 * MAX_COLUMNS)
+    )
+    gap = Gap(after_ms=-(2**42), before_ms=-(2**42), missing=2**30)
+    manifest = replace(EXAMPLE, columns=columns, gaps=(gap,) * MAX_GAPS)
+    dataset = Dataset(
+        dataset_id=manifest.dataset_id,
+        slug="s" * 48,
+        symbol="\U0001f300" * 64,
+        granularity="\U0001f300" * 16,
+        source="\U0001f300" * 200,
+        metadata={f"{i:064}": "\U0001f300" * 1000 for i in range(64)},
+        manifest=manifest,
+        created_at_ms=2**42,
+        updated_at_ms=2**42,
+    )
+    told = ("w" * 3000,) * 300
+    report = Report(notes=(), warnings=told, trimmed_head_rows=0, trimmed_tail_rows=0)
+    published = Published(dataset=dataset, report=report)
+    answer = ImportDatasetResponse(
+        dataset=dataset_to_proto(dataset), report=report_to_proto(published)
+    )
+    assert answer.ByteSize() < UNARY_MESSAGE_BYTES
 
 
 @given(manifests())

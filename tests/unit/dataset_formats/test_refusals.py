@@ -101,6 +101,18 @@ def test_names_must_differ(files: Files) -> None:
     assert "same name" in files.indicators_refused("Date,A,a\n2024-05-01,1,2\n")
 
 
+def test_columns_have_their_number_and_names_their_length(files: Files) -> None:
+    def wide(columns: int, name: str = "F") -> str:
+        names = ",".join(f"{name}{i}" for i in range(columns - 1))
+        return f"Date,{names}\n2024-05-01{',1' * (columns - 1)}\n"
+
+    assert files.indicators(wide(2000)).table.num_columns == 2000
+    assert "has 2001 columns, and at most 2000 are taken" in files.indicators_refused(wide(2001))
+    assert files.indicators(wide(2, "n" * 126)).table.num_columns == 2
+    assert "names longer than 127 bytes" in files.indicators_refused(wide(2, "n" * 127))
+    assert "names longer than 127 bytes" in files.indicators_refused(wide(2, "ü" * 64))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -89,8 +89,8 @@ def test_duplicated_columns_are_warned_of() -> None:
     same, text = noise(), ["a", "b"] * (ROWS // 2)
     found = describe(table(A=same, B=noise(), C=same.copy(), D=text, E=text))
     assert found.warnings == (
-        "Columns ['A', 'C'] hold the same values.",
-        "Columns ['D', 'E'] hold the same values.",
+        "Columns 'A', 'C' hold the same values.",
+        "Columns 'D', 'E' hold the same values.",
     )
 
 
@@ -116,3 +116,11 @@ def test_a_thousand_columns_are_described() -> None:
     found = describe(table(**columns, COPY=target * 2, TGT=target))
     assert len(found.roles) == 1002
     assert ["'COPY'" in warning for warning in found.warnings] == [True]
+
+
+def test_a_thousand_targets_in_disguise_are_a_hundred_warnings() -> None:
+    target = noise()
+    copies = {f"TGT{i}": target for i in range(40)} | {f"V{i}": target for i in range(40)}
+    warnings = describe(table(**copies)).warnings
+    assert len([warning for warning in warnings if "disguise" in warning]) == 100
+    assert "There are more warnings of this kind." in warnings
