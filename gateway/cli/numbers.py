@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 
-class _Finite(click.ParamType):
+class _Finite(click.ParamType[float]):
     """What JSON can carry: neither nan nor inf."""
 
     name = "float"
