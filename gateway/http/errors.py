@@ -43,6 +43,7 @@ _STATUS: Final[Mapping[type[Stage1Error], HTTPStatus]] = {
 }
 _RETRY_LATER: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _DISK_FULL: Final = "DISK_FULL"  # Exhausted like others, but no caller's fault
+_MOST_SHOWN: Final = 50
 # What the framework refuses before a handler is reached.
 _REASONS: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "NO_SUCH_PATH",
@@ -108,12 +109,17 @@ def _violation(problem: Mapping[str, Any]) -> Violation:
         return Violation("body", f"is not JSON: {problem['ctx']['error']} at {where[0]}")
     if problem["type"] == "extra_forbidden":
         message = "is not known here"
-    return Violation(".".join(where) or str(problem["loc"][0]), _as_predicate(message))
+    message = _as_predicate(message, problem["input"])
+    return Violation(".".join(where) or str(problem["loc"][0]), message)
 
 
-def _as_predicate(message: str) -> str:
-    """pydantic's "Input should be …" reads on after a field's name as "should be …"."""
-    return {"Field required": "is missing"}.get(message, message.removeprefix("Input "))
+def _as_predicate(message: str, given: object) -> str:
+    """pydantic's "Input should be …" reads on after a field's name as "is 200, and must be …"."""
+    rule = message.removeprefix("Input should ")
+    if rule == message:
+        return {"Field required": "is missing"}.get(message, message)
+    shown = repr(given) if isinstance(given, int | float | str) else ""
+    return f"is {shown}, and must {rule}" if 0 < len(shown) <= _MOST_SHOWN else f"must {rule}"
 
 
 async def _by_framework(request: Request, error: Exception) -> Response:

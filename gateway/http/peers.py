@@ -59,5 +59,5 @@ def asking(service: str) -> Iterator[None]:
 def _in_callers_words(error: Stage1Error) -> Stage1Error:
     if not isinstance(error, InvalidRequest):
         return error
-    renamed = [Violation(words.field(v.field), v.message) for v in error.violations]
+    renamed = [Violation(words.field(v.field), words.sentence(v.message)) for v in error.violations]
     return InvalidRequest(renamed, reason=error.reason)

@@ -40,9 +40,20 @@ class SimulationSettings(Asked):
     signals_when_learned_nothing: bool | None = Field(default=None, description="Default false.")
 
 
+class NewSettings(SimulationSettings):
+    """The service knows fractions; who asks in percent is refused in percent."""
+
+    stop_pct: float | None = Field(
+        default=None, gt=0, lt=100, description="Percent of the entry price; off without."
+    )
+    target_pct: float | None = Field(
+        default=None, gt=0, description="Percent of the entry price; off without."
+    )
+
+
 class NewSimulation(Asked):
     run_id: str = Field(max_length=64)
-    settings: SimulationSettings = Field(default_factory=SimulationSettings)
+    settings: NewSettings = Field(default_factory=NewSettings)
 
 
 class Performance(Answer):

@@ -49,6 +49,11 @@ def field(path: str) -> str:
     return path
 
 
+def sentence(message: str) -> str:
+    """Of a refusal: `a stop_fraction` is `a stop_pct` to the caller."""
+    return re.sub(r"\b(stop|target)_fraction\b", r"\1_pct", message)
+
+
 class ProtoEnum(Protocol):
     def Name(self, number: Any) -> str: ...
     def Value(self, name: str) -> Any: ...

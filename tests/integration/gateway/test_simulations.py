@@ -113,6 +113,23 @@ async def test_wrong_settings_are_named(
     assert field in fields(answer.json()["details"])
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"stop_pct": 200}, "settings.stop_pct is 200, and must be less than 100."),
+        ({"stop_pct": 0}, "settings.stop_pct is 0, and must be greater than 0."),
+        ({"target_pct": -1.5}, "settings.target_pct is -1.5, and must be greater than 0."),
+        ({"trailing_stop": True}, "settings.trailing_stop needs a stop_pct to trail by."),
+    ],
+)
+async def test_a_refused_setting_is_told_in_the_callers_unit(
+    house: House, settings: dict[str, object], sentence: str
+) -> None:
+    body = {"run_id": house.run["run_id"], "settings": settings}
+    answer = await house.client.post("/api/simulations", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, sentence)
+
+
 async def test_a_simulation_of_no_run_is_404(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/simulations", json={"run_id": str(uuid4())})
     refusal(answer, 404, "RUN_NOT_FOUND")

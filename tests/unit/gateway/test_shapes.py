@@ -25,6 +25,13 @@ def test_a_spec_carries_what_is_given_and_leaves_the_rest_to_its_default() -> No
     assert not spec.HasField("horizon_bars")
 
 
+@pytest.mark.parametrize("fraction", [1e-15, 1 - 1e-15])
+def test_a_stop_that_rounds_to_a_bound_is_still_shown(fraction: float) -> None:
+    settings = simulation_pb2.SimulationSettings(stop_fraction=fraction)
+    shown = simulations.simulation(simulation_pb2.Simulation(settings=settings)).settings
+    assert shown.stop_pct in {0, 100}
+
+
 def test_a_parameter_of_more_than_64_bits_is_handed_on() -> None:
     asked = NewRun.model_validate(
         {"dataset": "a", "hyperparameters": {"eta": 10**30, "dart": True}}
