@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -60,6 +61,16 @@ def console(*, stderr: bool = False) -> Console:
 
 def note(sentence: str) -> None:
     click.echo(sentence, err=True)
+
+
+@contextmanager
+def told_when_interrupted(sentence: str) -> Iterator[None]:
+    """Ctrl-C ends the command, not what the server does: says what that is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(sentence)
+        raise
 
 
 def line(text: str = "") -> None:

@@ -34,6 +34,9 @@ _PART_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "market": {"help": "to take from a file of several"},
 }
 _HORIZON_DIGITS: Final = 9
+_MAY_FINISH: Final = (
+    "Interrupted. The server may still finish the import: `stage1 dataset list` shows it then."
+)
 _Command = Callable[..., None]
 
 
@@ -122,7 +125,8 @@ def import_(
         given["targets"] = _as_json([target(text) for text in targets])
     files = {"ohlcv": ohlcv, "indicators": indicators, "manifest": manifest}
     with Api(url) as api:
-        done = upload(api, {"slug": slug, **given}, files, key=idempotency_key)
+        with output.told_when_interrupted(_MAY_FINISH):
+            done = upload(api, {"slug": slug, **given}, files, key=idempotency_key)
         manifest_of = f"/api/datasets/{done['dataset_id']}/manifest"
         show(
             done,

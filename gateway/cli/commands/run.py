@@ -156,7 +156,13 @@ def watch_(run_name: str, url: str, show: output.Show) -> None:
 
 
 def _show_ended(api: Api, path: str, show: output.Show) -> None:
-    ended = watch.until_ended(api, path)
+    run_id = path.rpartition("/")[2]
+    goes_on = (
+        f"The run goes on: `stage1 run watch {run_id}` follows it, "
+        f"`stage1 run cancel {run_id}` ends it."
+    )
+    with output.told_when_interrupted(goes_on):
+        ended = watch.until_ended(api, path)
     show(ended, *_EVERYTHING)
     watch.completed("run", ended)
 

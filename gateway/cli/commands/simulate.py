@@ -83,6 +83,9 @@ def simulate(
         if detach:
             show(created, drawing.shown)
             return
-        ended = watch.until_ended(api, f"/api/simulations/{created['simulation_id']}")
+        simulation_id = created["simulation_id"]
+        goes_on = f"The simulation goes on: `stage1 simulation show {simulation_id}` shows it."
+        with output.told_when_interrupted(goes_on):
+            ended = watch.until_ended(api, f"/api/simulations/{simulation_id}")
     show(ended, drawing.shown)
     watch.completed("simulation", ended)
