@@ -25,13 +25,24 @@ class Checks:
     def text(
         self, field: str, value: str, longest: int, *, needed: bool = False, lines: bool = False
     ) -> str:
+        """Without spaces around it."""
+        return self.as_sent(field, value, longest, needed=needed, lines=lines).strip()
+
+    def as_sent(
+        self, field: str, value: str, longest: int, *, needed: bool = False, lines: bool = False
+    ) -> str:
+        """For names of columns and of what stands in them, which may begin with a space."""
         if needed and not value.strip():
             self.refuse(field, "is missing")
         elif len(value) > longest:
             self.refuse(field, f"has {len(value)} characters, and at most {longest} are allowed")
         elif not (value.replace("\n", " ") if lines else value).isprintable():
             self.refuse(field, "has characters that cannot be printed")
-        return value.strip()
+        return value
+
+    def at_most(self, field: str, count: int, most: int) -> None:
+        if count > most:
+            self.refuse(field, f"has {count} entries, and at most {most} are allowed")
 
     def slug(self, field: str, value: str) -> str:
         if message := slug_violation(value):

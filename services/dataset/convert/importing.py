@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
@@ -13,7 +14,7 @@ from services.dataset.app.order import ImportOrder, Part, PartBytes
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import CONVENTIONS, POLICIES, claims
 from services.dataset.domain.calendars import CalendarName
-from services.dataset.domain.columns import Table, Target
+from services.dataset.domain.columns import MAX_COLUMNS, MAX_NAME_BYTES, Table, Target
 from services.dataset.domain.timeline import Clock, GapPolicy, TimestampConvention
 from services.dataset.formats.options import DateOrder, Format, Options, TimeDigits, Unit
 from services.shared.errors import InvalidRequest, Violation
@@ -95,11 +96,7 @@ def _digest(header: import_pb2.ImportHeader) -> str:
 
 
 def _metadata(checks: Checks, header: import_pb2.ImportHeader) -> dict[str, str]:
-    entries = len(header.metadata)
-    if entries > _METADATA_ENTRIES:
-        rule = f"and at most {_METADATA_ENTRIES} are allowed"
-        checks.refuse("header.metadata", f"has {entries} entries, {rule}")
-        return {}
+    checks.at_most("header.metadata", len(header.metadata), _METADATA_ENTRIES)
     return {
         checks.text("header.metadata", key, 64, needed=True): checks.text(
             f"header.metadata[{key}]", value, 1000, lines=True
@@ -127,9 +124,10 @@ def _clock(checks: Checks, header: import_pb2.ImportHeader) -> Clock:
 
 
 def _targets(checks: Checks, header: import_pb2.ImportHeader) -> tuple[Target, ...]:
+    checks.at_most("header.targets", len(header.targets), MAX_COLUMNS)
     return tuple(
         Target(
-            checks.text(f"header.targets[{i}].name", target.name, 127, needed=True),
+            checks.as_sent(f"header.targets[{i}].name", target.name, MAX_NAME_BYTES, needed=True),
             checks.between(f"header.targets[{i}].horizon_bars", target.horizon_bars, 1, 100_000)
             if target.HasField("horizon_bars")
             else None,
@@ -159,18 +157,31 @@ def _part(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: in
         options=Options(
             format=checks.one_of(f"{field}.format", part.format, _FORMATS, Format.AUTO),
             separator=_separator(checks, f"{field}.separator", part.separator),
-            columns=dict(part.rename),
-            timestamp_column=part.timestamp_column or None,
+            columns=_renamed(checks, f"{field}.rename", part.rename),
+            timestamp_column=checks.as_sent(
+                f"{field}.timestamp_column", part.timestamp_column, MAX_NAME_BYTES
+            )
+            or None,
             unit=checks.one_of(f"{field}.unit", part.unit, _UNITS, None),
             zone=_zone(checks, f"{field}.zone", part.zone),
             date_order=checks.one_of(f"{field}.date_order", part.date_order, _DATE_ORDERS, None),
             time_digits=checks.one_of(
                 f"{field}.time_layout", part.time_layout, _TIME_LAYOUTS, None
             ),
-            market=part.market or None,
+            market=checks.as_sent(f"{field}.market", part.market, 200) or None,
             max_bytes=max_bytes,
         ),
     )
+
+
+def _renamed(checks: Checks, field: str, rename: Mapping[str, str]) -> dict[str, str]:
+    checks.at_most(field, len(rename), MAX_COLUMNS)
+    return {
+        checks.as_sent(field, ours, MAX_NAME_BYTES, needed=True): checks.as_sent(
+            f"{field}[{ours}]", theirs, MAX_NAME_BYTES
+        )
+        for ours, theirs in rename.items()
+    }
 
 
 def _separator(checks: Checks, field: str, separator: str) -> str | None:

@@ -10,9 +10,16 @@ from stage1.dataset.v1 import dataset_pb2, import_pb2
 from services.dataset.convert.checks import Checks
 from services.dataset.domain.calendars import Gap
 from services.dataset.domain.catalogue import Dataset, Published
-from services.dataset.domain.columns import Column, ColumnType, Role, Table
+from services.dataset.domain.columns import (
+    MAX_COLUMNS,
+    MAX_NAME_BYTES,
+    Column,
+    ColumnType,
+    Role,
+    Table,
+)
 from services.dataset.domain.manifest import ClaimedColumn, Manifest
-from services.dataset.domain.timeline import GapPolicy, TimestampConvention
+from services.dataset.domain.timeline import MAX_GAPS, GapPolicy, TimestampConvention
 
 TABLES: Final = {
     dataset_pb2.TABLE_OHLCV: Table.OHLCV,
@@ -57,6 +64,14 @@ _CLAIMABLE: Final = (
     *("first_ohlcv_timestamp_ms", "last_ohlcv_timestamp_ms"),
     *("first_indicator_timestamp_ms", "last_indicator_timestamp_ms"),
 )
+_LONGEST: Final = {
+    "dataset_slug": 48,
+    "symbol": 64,
+    "granularity": 16,
+    "source": 200,
+    "calendar": 16,
+    "content_hash": 64,
+}
 
 
 def _backwards(known: Mapping[Number, Value]) -> dict[Value, Number]:
@@ -143,6 +158,10 @@ def _column_to_proto(column: Column) -> dataset_pb2.Column:
 
 def claims(checks: Checks, field: str, claimed: dataset_pb2.Manifest) -> dict[str, Any]:
     """What is set in a manifest that came along, under the names of our own."""
+    for name, longest in _LONGEST.items():
+        checks.as_sent(f"{field}.{name}", getattr(claimed, name), longest)
+    checks.at_most(f"{field}.columns", len(claimed.columns), 2 * MAX_COLUMNS)
+    checks.at_most(f"{field}.gaps", len(claimed.gaps), MAX_GAPS)
     found: dict[str, Any] = {
         descriptor.name: value
         for descriptor, value in claimed.ListFields()
@@ -182,4 +201,5 @@ def _claimed_column(checks: Checks, field: str, column: dataset_pb2.Column) -> C
         "null_count": column.null_count or None,
         "horizon_bars": column.horizon_bars if column.HasField("horizon_bars") else None,
     }
-    return ClaimedColumn(column.name, {name: is_ for name, is_ in said.items() if is_ is not None})
+    checked = checks.as_sent(f"{field}.name", column.name, MAX_NAME_BYTES)
+    return ClaimedColumn(checked, {name: is_ for name, is_ in said.items() if is_ is not None})

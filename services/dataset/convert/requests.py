@@ -121,8 +121,7 @@ def _cursor(checks: Checks, token: str) -> Cursor | None:
 def bars(request: pb.ReadBarsRequest) -> BarsQuery:
     checks = Checks()
     name, version = _versioned(checks, request.dataset, request.version)
-    if len(request.columns) > _MAX_COLUMNS:
-        checks.refuse("columns", f"are {len(request.columns)}, and at most {_MAX_COLUMNS}")
+    checks.at_most("columns", len(request.columns), _MAX_COLUMNS)
     query = BarsQuery(
         name=name,
         version=version,

@@ -159,6 +159,33 @@ async def test_every_field_of_a_malformed_order_is_named_at_once(client: Client)
     }
 
 
+async def test_every_text_and_list_of_an_order_has_its_bound(client: Client) -> None:
+    header = header_of("refused")
+    part = header.parts[1]
+    part.file_name, part.timestamp_column, part.market = "f" * 256, "t" * 128, "m" * 201
+    part.rename["RSI"] = "r" * 128
+    part.rename[""] = "ADX"
+    header.targets.extend([import_pb2.Target(name="T")] * 2001)
+    header.expected.source = "s" * 201
+    header.expected.content_hash = "h" * 65
+    header.expected.gaps.extend([dataset_pb2.Gap(missing=1)] * 50_001)
+    header.expected.columns.extend([dataset_pb2.Column(name="T")] * 4001)
+    header.expected.columns[7].name = "c\0"
+    assert set(fields(await refusal(client, header=header))) == {
+        "header.parts[1].file_name",
+        "header.parts[1].timestamp_column",
+        "header.parts[1].market",
+        "header.parts[1].rename",
+        "header.parts[1].rename[RSI]",
+        "header.targets",
+        "header.expected.source",
+        "header.expected.content_hash",
+        "header.expected.gaps",
+        "header.expected.columns",
+        "header.expected.columns[7].name",
+    }
+
+
 async def test_a_new_dataset_needs_a_symbol(client: Client) -> None:
     header = header_of("refused")
     header.symbol = " "

@@ -36,7 +36,7 @@ from services.shared.rpc.server import UNARY_MESSAGE_BYTES
 
 counts = st.integers(0, 2**40)
 times = st.integers(-(2**42), 2**42)
-texts = st.text(max_size=20).filter(str.isprintable)
+texts = st.text(max_size=16).filter(str.isprintable)
 gaps = st.builds(Gap, after_ms=times, before_ms=times, missing=counts)
 columns = st.builds(
     Column,
@@ -152,7 +152,7 @@ def otherwise(message: Any, field: str) -> None:
     """Say something else in a field that is a number, a text, an enum or a list of messages."""
     value = getattr(message, field)
     if isinstance(value, str):
-        setattr(message, field, value + "x")
+        setattr(message, field, f"_{value[1:]}")
     elif isinstance(value, int):
         is_enum = message.DESCRIPTOR.fields_by_name[field].enum_type is not None
         setattr(message, field, 3 - value if is_enum else value + 1)

@@ -130,6 +130,7 @@ class Dataset(_message.Message):
     slug: _builtins.str
     """^[a-z][a-z0-9_]{0,47}$; unique among datasets that are not deleted."""
     symbol: _builtins.str
+    """At most 64 characters."""
     granularity: _builtins.str
     """As people write it: 1h, 4h, 1d. Free text, at most 16 characters."""
     source: _builtins.str

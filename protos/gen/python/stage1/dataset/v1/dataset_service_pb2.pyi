@@ -163,11 +163,11 @@ class ListDatasetsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
-    """Exact; empty for any."""
+    """Exact; empty for any. At most 64 characters."""
     granularity: _builtins.str
-    """Exact; empty for any."""
+    """Exact; empty for any. At most 16 characters."""
     text: _builtins.str
-    """Part of slug, symbol or source, any case."""
+    """Part of slug, symbol or source, any case. At most 200 characters."""
     page_size: _builtins.int
     """0 means 50; at most 1000. A page of large manifests holds fewer."""
     page_token: _builtins.str
@@ -333,7 +333,7 @@ class ReadBarsRequest(_message.Message):
     table: _dataset_pb2.Table.ValueType
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Empty for all; `index` and `timestamp_ms` always come."""
+        """At most 4,096. Empty for all; `index` and `timestamp_ms` always come."""
 
     @_builtins.property
     def indices(self) -> Global___IndexRange: ...
@@ -573,6 +573,7 @@ class UnpinVersionRequest(_message.Message):
 
     HOLDER_FIELD_NUMBER: _builtins.int
     holder: _builtins.str
+    """At most 128 characters."""
     def __init__(
         self,
         *,

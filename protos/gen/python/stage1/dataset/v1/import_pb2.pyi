@@ -92,8 +92,8 @@ class ImportHeader(_message.Message):
 
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Target]:
-        """Indicator columns that are targets; empty: those named tgt* or target*, in
-        any case.
+        """Indicator columns that are targets, at most 2,000; empty: those named tgt* or
+        target*, in any case.
         """
 
     @_builtins.property
@@ -101,6 +101,8 @@ class ImportHeader(_message.Message):
         """When it comes along, every field set here, also of its columns, must be what
         the files and this header say; a plain number that is 0 counts as not set.
         Ids, version, table names and export time are the service's and not compared.
+        Its texts are bounded as those of a dataset are, its columns are at most
+        4,000 and its gaps 50,000.
         """
 
     def __init__(
@@ -137,6 +139,7 @@ class Target(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     HORIZON_BARS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """At most 127 characters."""
     horizon_bars: _builtins.int
     """Bars, 1 to 100,000; unset when unknown."""
     def __init__(
@@ -157,7 +160,9 @@ Global___Target: _TypeAlias = Target  # noqa: Y015
 
 @_typing.final
 class ImportPart(_message.Message):
-    """One uploaded file or Arrow stream."""
+    """One uploaded file or Arrow stream: at most 2,000 columns, whose names have at
+    most 127 bytes in UTF-8.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -285,7 +290,7 @@ class ImportPart(_message.Message):
     table: _dataset_pb2.Table.ValueType
     """OHLCV or INDICATORS."""
     file_name: _builtins.str
-    """For messages only; never opened."""
+    """For messages only; never opened. At most 255 characters."""
     format: Global___ImportPart.Format.ValueType
     zone: _builtins.str
     """IANA name; empty means UTC."""
@@ -295,12 +300,14 @@ class ImportPart(_message.Message):
     separator: _builtins.str
     """One character; empty: guessed."""
     timestamp_column: _builtins.str
-    """Name of the time column; empty: guessed."""
+    """Name of the time column, at most 127 characters; empty: guessed."""
     market: _builtins.str
-    """Which market to take from a file of several."""
+    """Which market to take from a file of several. At most 200 characters."""
     @_builtins.property
     def rename(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """File column by role or by new name, e.g. close → "Adj Close"."""
+        """File column by role or by new name, e.g. close → "Adj Close". At most 2,000
+        entries; names of at most 127 characters.
+        """
 
     def __init__(
         self,
