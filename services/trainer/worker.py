@@ -23,6 +23,7 @@ from services.trainer.domain import Capabilities, Device, Fold, Progress, Recipe
 from services.trainer.frame import FrameFile
 
 SETTLE_SECONDS: Final = 10.0  # a round takes far less
+WAIT_SECONDS: Final = 60.0  # a start takes far less; a run that waits looks as if it ran
 _IN_WORKER: Final = "services.trainer.child"
 
 log = structlog.get_logger()
@@ -55,13 +56,13 @@ class Worker:
     async def start(cls, device: Device | None) -> tuple[Worker, Capabilities]:
         """Raises Refused when the device is not there."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", _IN_WORKER, str(theirs.fileno()), device or ""),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
             )
-        worker = cls(process, Connection(ours.detach()))
+            worker = cls(process, Connection(ours.detach()))
         try:
             ready = await worker._answer("starting")
         except BaseException:
@@ -76,6 +77,7 @@ class Worker:
 
     @property
     def died_idle(self) -> bool:
+        """Of a worker that is asked nothing: its death is all that it can say."""
         return not self._answers.empty()
 
     async def open(self, frame: FrameFile, recipe: Recipe, device: Device, threads: int) -> None:
@@ -103,7 +105,7 @@ class Worker:
                 self._connection.send(messages.Cancel())
             with suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_SECONDS):
-                    while self._is_asked and not self._is_dead:
+                    while (self._is_asked or self.died_idle) and not self._is_dead:
                         self._note(await self._answers.get())
             self._connection.send(messages.Close())
         return not (self._is_asked or self._is_dead)
@@ -182,28 +184,45 @@ class Workers:
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Worker]:
-        """A worker for one job. Raises Busy; waits for one that is still settling."""
+        """A worker for one job. Waits for one that is still settling or being replaced.
+
+        Raises Busy, and Unavailable when none has come in `WAIT_SECONDS`.
+        """
         if self._lent == self.slots:
             raise Busy(f"This trainer takes {self.slots} jobs at once and has them.")
         self._lent += 1
         try:
-            worker = await self._free.get()
-            if worker.died_idle:
-                worker = await self._replaced(worker)
+            worker = await self._living()
             try:
                 yield worker
             finally:
-                # Not awaited: whoever was cancelled is not to wait for the worker.
-                task = asyncio.create_task(self._take_back(worker))
-                self._settling.add(task)
-                task.add_done_callback(self._settling.discard)
+                self._give_back(worker)
         finally:
             self._lent -= 1
 
     async def stop(self) -> None:
-        for task in self._settling:
+        settling = tuple(self._settling)
+        for task in settling:
             task.cancel()
+        await asyncio.gather(*settling, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._all))
+
+    async def _living(self) -> Worker:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (worker := await self._free.get()).died_idle:
+                    self._give_back(worker)
+                return worker
+        except TimeoutError:
+            raise Unavailable(
+                f"No worker process of this trainer was ready within {WAIT_SECONDS:g} s."
+            ) from None
+
+    def _give_back(self, worker: Worker) -> None:
+        """In a task: a caller that is cancelled neither waits for the worker nor takes it along."""
+        task = asyncio.create_task(self._take_back(worker))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     async def _take_back(self, worker: Worker) -> None:
         if not await worker.settle():
@@ -217,7 +236,7 @@ class Workers:
         while True:
             try:
                 new, _ = await Worker.start(self._device)
-            except Stage1Error as error:
+            except (Stage1Error, OSError) as error:
                 log.warning("worker_not_replaced", error=str(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 30)

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from services.shared.errors import Unavailable
 from services.trainer.domain import Device, Fold, Learner, Progress, Recipe, Refused, TrainedFold
 from services.trainer.frame import FrameFile, Shape
 from services.trainer.messages import Done
@@ -105,19 +108,62 @@ async def train_on(worker: Worker) -> None:
         pass
 
 
+async def killed_idle(workers: Workers) -> int:
+    """The pid of the worker that is next in line, and dead."""
+    async with workers.lent() as worker:
+        pass
+    os.kill(worker.pid, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while not worker.died_idle:  # noqa: ASYNC110  # heard in a thread, told to nobody
+            await asyncio.sleep(0.01)
+    return worker.pid
+
+
 async def test_a_worker_that_died_between_jobs_is_replaced_before_the_next(
     workers: Workers,
 ) -> None:
+    dead = await killed_idle(workers)
     async with workers.lent() as worker:
-        dead = pid = worker.pid
-    os.kill(dead, signal.SIGKILL)
-    async with asyncio.timeout(60):
-        while pid == dead:  # until the death is heard
-            await asyncio.sleep(0.01)
-            async with workers.lent() as worker:
-                pid = worker.pid
-    async with workers.lent() as worker:
+        assert worker.pid != dead
         await take_up(worker)
+
+
+async def lend(workers: Workers) -> int:
+    async with asyncio.timeout(60), workers.lent() as worker:
+        return worker.pid
+
+
+async def test_a_call_cancelled_while_its_worker_is_replaced_takes_no_slot_along(
+    workers: Workers,
+) -> None:
+    dead = await killed_idle(workers)
+    call = asyncio.create_task(lend(workers))
+    await asyncio.sleep(0)  # until it waits
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await lend(workers) != dead
+
+
+async def test_a_machine_that_starts_no_process_is_said_and_tried_again(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = asyncio.create_subprocess_exec
+    is_full = True
+
+    async def scarce(*args: str, **how: Any) -> asyncio.subprocess.Process:
+        if is_full:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return await start(*args, **how)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", scarce)
+    dead = await killed_idle(workers)
+    with monkeypatch.context() as patch:
+        patch.setattr("services.trainer.worker.WAIT_SECONDS", 0.1)
+        with pytest.raises(Unavailable, match="No worker process"):
+            await lend(workers)
+    is_full = False
+    assert await lend(workers) != dead
 
 
 async def test_refused_parameters_come_back_as_they_were_raised(workers: Workers) -> None:
