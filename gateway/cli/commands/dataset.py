@@ -128,11 +128,8 @@ def import_(
         with output.told_when_interrupted(_MAY_FINISH):
             done = upload(api, {"slug": slug, **given}, files, key=idempotency_key)
         manifest_of = f"/api/datasets/{done['dataset_id']}/manifest"
-        show(
-            done,
-            lambda imported: drawing.report(imported["report"]),
-            lambda _: drawing.manifest(api.get(manifest_of)),
-        )
+        drawing.report(done["report"])
+        show(done, lambda _: drawing.manifest(api.get(manifest_of)))
 
 
 def upload(

@@ -1,0 +1,45 @@
+"""What `dataset import` says of what the server decided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.cli.__main__ import run
+from gateway.cli.exit_codes import ExitCode
+from tests.unit.cli.scripted_server import answering
+
+REPORT: dict[str, Any] = {
+    "notes": ["times are UTC"],
+    "warnings": ["A is constant"],
+    "columns": [],
+    "trimmed_head_rows": 3,
+    "trimmed_tail_rows": 0,
+    "missing_slots": 0,
+}
+
+
+@pytest.fixture
+def bars(tmp_path: Path) -> str:
+    path = tmp_path / "bars.csv"
+    path.write_text("x", "utf-8")
+    return str(path)
+
+
+def test_notes_and_warnings_are_told_beside_json_too(
+    bars: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    body = {"dataset_id": "seven", "report": REPORT}
+    arguments = ["dataset", "import", "a", "--ohlcv", bars, "-o", "json"]
+    with answering(lambda call: call.json(201, body)) as url:
+        assert run([*arguments, "--url", url]) == ExitCode.OK
+    shown = capfd.readouterr()
+    assert orjson.loads(shown.out) == body
+    assert shown.err.splitlines() == [
+        "note: times are UTC",
+        "warning: A is constant",
+        "note: 3 indicator rows without any value at the head left out.",
+    ]
