@@ -14,6 +14,7 @@ from stage1.runs.v1.simulation_service_pb2_grpc import add_SimulationServiceServ
 from stage1.runs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
 
 from services.runs.app.dispatcher import Dispatcher
+from services.runs.app.figures import Figures
 from services.runs.app.hub import Hub
 from services.runs.app.janitor import Janitor
 from services.runs.app.moves import RunMoves, SimulationMoves
@@ -62,7 +63,8 @@ class House:
         series = Series(series_store)
         self._models = models = ModelFiles(settings.data_dir / "runs" / "models")
         datasets, calls = Datasets(dataset), WorkerCalls(settings.token)
-        moves = RunMoves(store=store, series=series, hub=hub, clock=clock)
+        self._figures = figures = Figures(store=store, series=series, clock=clock)
+        moves = RunMoves(store=store, figures=figures, hub=hub, clock=clock)
         simulation_moves = SimulationMoves(store=store, hub=hub, clock=clock)
         self.dispatcher = Dispatcher(
             [
@@ -72,6 +74,7 @@ class House:
                     models=models,
                     trainers=calls,
                     moves=moves,
+                    figures=figures,
                     hub=hub,
                     clock=clock,
                 ),
@@ -87,7 +90,12 @@ class House:
             clock=clock,
         )
         self.janitor = Janitor(
-            store=store, series=series, models=models, datasets=datasets, moves=moves, clock=clock
+            store=store,
+            series=series,
+            models=models,
+            datasets=datasets,
+            figures=figures,
+            clock=clock,
         )
         runs = Runs(
             store=store,
@@ -96,6 +104,7 @@ class House:
             datasets=datasets,
             queue=self.dispatcher,
             moves=moves,
+            figures=figures,
             clock=clock,
         )
         simulations = Simulations(
@@ -127,6 +136,7 @@ class House:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            await self._figures.stop()
 
 
 @asynccontextmanager

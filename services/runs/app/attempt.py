@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from services.runs.domain.events import Kept
@@ -14,6 +15,9 @@ from services.shared.clock import Clock
 
 LEASE_MS: Final = 20_000
 RENEW_MS: Final = 5_000  # workers are heard of as often
+_LOOK_SECONDS: Final = 0.25
+
+Result = TypeVar("Result")
 
 Also = Callable[[Transaction, Run], Awaitable[object]]
 
@@ -49,3 +53,14 @@ class Attempt:
         """When it is time."""
         if self._clock() - self._renewed_ms >= RENEW_MS:
             await self.change(lambda run: run)
+
+    async def during(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Its result; the lease is kept as long as it takes. Raises what either raises."""
+        task = asyncio.create_task(work)
+        try:
+            while not (await asyncio.wait([task], timeout=_LOOK_SECONDS))[0]:
+                await self.renew()
+            return task.result()
+        finally:
+            if task.cancel():
+                await asyncio.wait([task])

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from services.runs.app.moves import RunMoves
+from services.runs.app.figures import Figures
 from services.runs.app.planning import Datasets
 from services.runs.domain.workers import GONE_AFTER_MS
 from services.runs.storage.models import ModelFiles
@@ -31,14 +31,14 @@ class Janitor:
         series: Series,
         models: ModelFiles,
         datasets: Datasets,
-        moves: RunMoves,
+        figures: Figures,
         clock: Clock,
     ) -> None:
         self._store = store
         self._series = series
         self._models = models
         self._datasets = datasets
-        self._moves = moves
+        self._figures = figures
         self._clock = clock
 
     async def run(self) -> None:
@@ -57,7 +57,7 @@ class Janitor:
         async with self._store.transaction() as tx:
             lacking = await tx.runs.unsummarised()
         for run_id in lacking:
-            await self._moves.summarise(run_id)
+            await self._figures.add(run_id)
 
     async def unpin(self) -> None:
         async with self._store.transaction() as tx:

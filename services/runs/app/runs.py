@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 import pyarrow as pa
 
+from services.runs.app.figures import Figures
 from services.runs.app.moves import RunMoves
 from services.runs.app.once import Once
 from services.runs.app.planning import Datasets, make_plan
@@ -17,12 +18,14 @@ from services.runs.domain.events import StateChanged
 from services.runs.domain.folds import Fold
 from services.runs.domain.runs import Plan, Run, RunSpec
 from services.runs.domain.states import Progression, State
-from services.runs.domain.trials import Trial
+from services.runs.domain.trials import Trial, run_outcome
 from services.runs.storage.models import ModelFiles
 from services.runs.storage.protocol import Page, RunFilter, Store
 from services.runs.storage.series import Series
 from services.shared.clock import Clock
 from services.shared.errors import InvalidRequest, Stage1Error, Unavailable, Violation
+
+_FIGURES_SECONDS: Final = 1.0  # most runs have theirs by then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ class Runs:
         datasets: Datasets,
         queue: Queue,
         moves: RunMoves,
+        figures: Figures,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -61,6 +65,7 @@ class Runs:
         self._datasets = datasets
         self._queue = queue
         self._moves = moves
+        self._figures = figures
         self._clock = clock
 
     async def plan(self, spec: RunSpec) -> Plan:
@@ -151,17 +156,21 @@ class Runs:
             return await tx.runs.folds(run_id, start=start, limit=limit)
 
     async def cancel(self, run_id: UUID) -> Run:
-        run = await self._moves.move(run_id, lambda r: r.cancel(self._clock()))
+        await self._moves.move(run_id, lambda r: r.cancel(self._clock()))
         # After the commit: a trainer that misses this is refused at its next fold.
         await self._queue.stop(run_id)
-        return run
+        await self._figures.wait(run_id, _FIGURES_SECONDS)
+        return await self.get(run_id)
 
     async def delete(self, run_id: UUID) -> None:
         async with self._store.transaction() as tx:
-            (await tx.runs.lock(run_id)).refuse_unfinished()
+            run = await tx.runs.lock(run_id)
+            run.refuse_unfinished()
             simulations = await tx.simulations.of_run(run_id)
             await tx.runs.remove(run_id)
-            await tx.ledger.loosen_pin(run_id, self._clock())
+            now = self._clock()
+            await tx.ledger.conclude(run_outcome(run_id, run.state, run.summary, now))
+            await tx.ledger.loosen_pin(run_id, now)
         # It is gone; what of this fails is done by the janitor.
         for simulation_id in simulations:
             await self._queue.stop(simulation_id)

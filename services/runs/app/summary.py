@@ -27,9 +27,14 @@ _COLUMNS = ("bar_index", "prediction", "target")
 
 
 async def pooled(series: Series, run: Run, folds: Sequence[Fold]) -> Mapping[str, Any]:
-    stored = [(fold.planned, fold.result) for fold in folds if fold.result]
     batches = [batch async for batch in series.predictions(run, folds, _COLUMNS)]
     table = pa.Table.from_batches(batches, series.schema(_COLUMNS))
+    return await asyncio.to_thread(_pooled, table, run, folds)
+
+
+def _pooled(table: pa.Table, run: Run, folds: Sequence[Fold]) -> Mapping[str, Any]:
+    """Of predictions by fold, then time."""
+    stored = [(fold.planned, fold.result) for fold in folds if fold.result]
     evaluations = [evaluation(result) for _, result in stored]
     rows, taken = [], 0
     for (planned, result), evaluated in zip(stored, evaluations, strict=True):
@@ -38,7 +43,7 @@ async def pooled(series: Series, run: Run, folds: Sequence[Fold]) -> Mapping[str
         taken += size
     if taken != table.num_rows:
         raise DataLoss(f"Run {run.run_id} has {table.num_rows} predictions of {taken} test rows.")
-    return (await asyncio.to_thread(pool, rows, evaluations)).as_dict()
+    return pool(rows, evaluations).as_dict()
 
 
 def evaluation(result: FoldResult) -> FoldEvaluation:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from services.runs.app.attempt import LEASE_MS, Attempt
 from services.runs.app.dispatcher import Claim, Move
+from services.runs.app.figures import Figures
 from services.runs.app.hub import Hub
 from services.runs.app.intake import FoldIntake
 from services.runs.app.moves import RunMoves
@@ -55,6 +56,7 @@ class TrainingLine:
         models: ModelFiles,
         trainers: Trainers,
         moves: RunMoves,
+        figures: Figures,
         hub: Hub,
         clock: Clock,
     ) -> None:
@@ -63,6 +65,7 @@ class TrainingLine:
         self._models = models
         self._trainers = trainers
         self._moves = moves
+        self._figures = figures
         self._hub = hub
         self._clock = clock
 
@@ -102,16 +105,19 @@ class TrainingLine:
             await tx.workers.remove(worker.worker_id)
 
     async def do(self, claim: Claim[Training]) -> None:
-        run, missing = claim.work.run, claim.work.missing
-        await self._series.prepare(run)
-        if missing:
-            await self._train(claim, run, missing)
-        await self._moves.move(run.run_id, lambda r: r.complete(claim.attempt, self._clock()))
-
-    async def _train(
-        self, claim: Claim[Training], run: Run, missing: Sequence[PlannedFold]
-    ) -> None:
+        run = claim.work.run
         attempt = Attempt(self._store, run.run_id, claim.attempt, self._clock)
+        await self._series.prepare(run)
+        if claim.work.missing:
+            await self._train(claim, attempt)
+        # Whoever hears that it is completed finds its figures.
+        summary = await attempt.during(self._figures.of(run.run_id))
+        await self._moves.move(
+            run.run_id, lambda r: r.complete(claim.attempt, summary, self._clock())
+        )
+
+    async def _train(self, claim: Claim[Training], attempt: Attempt) -> None:
+        run, missing = claim.work.run, claim.work.missing
         intake = FoldIntake(run.run_id, missing, self._models)
         try:
             async with aclosing(self._trainers.train(claim.worker, run, missing)) as said:

@@ -155,13 +155,15 @@ class Run:
             folds_learned_nothing=self.folds_learned_nothing + result.learned_nothing,
         )
 
-    def complete(self, attempt: int, now_ms: int) -> Run:
+    def complete(self, attempt: int, summary: Mapping[str, Any] | None, now_ms: int) -> Run:
         if not self.is_complete:
             raise Conflict(
                 f"Run {self.run_id} has {self.folds_completed} of {self.fold_count} folds:"
                 " it is not complete."
             )
-        return replace(self, progression=self.progression.complete(attempt, now_ms))
+        return replace(
+            self, progression=self.progression.complete(attempt, now_ms), summary=summary
+        )
 
     def cancel(self, now_ms: int) -> Run:
         """The run, cancelled; itself when it already was.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from services.runs.domain.folds import Fold, FoldResult
@@ -14,6 +15,8 @@ from services.runs.storage.protocol import Page, RunFilter
 from services.runs.storage.tables import Table
 from services.runs.storage.workers import PostgresWorkers
 from services.shared.errors import NotFound
+
+_FOLDS_AT_ONCE: Final = 200
 
 
 class PostgresRuns(Table):
@@ -41,8 +44,17 @@ class PostgresRuns(Table):
             raise StaleAttempt(f"Fold {number} of run {run_id} is stored already, or not planned.")
 
     async def folds(self, run_id: UUID, *, start: int = 0, limit: int | None = None) -> list[Fold]:
-        values = {"run_id": run_id, "start": start, "limit": limit}
-        return [run_rows.fold(row) for row in await self._rows("select_folds", values)]
+        found: list[Fold] = []
+        while limit is None or len(found) < limit:
+            # A few at a time: reading their metrics holds up whoever else is served.
+            size = _FOLDS_AT_ONCE if limit is None else min(_FOLDS_AT_ONCE, limit - len(found))
+            values = {"run_id": run_id, "start": start, "limit": size}
+            page = [run_rows.fold(row) for row in await self._rows("select_folds", values)]
+            found += page
+            if len(page) < size:
+                break
+            start = page[-1].planned.number + 1
+        return found
 
     async def find(self, wanted: RunFilter, page: Page) -> list[Run]:
         after_ms, after_id = page.after or (None, None)

@@ -108,6 +108,15 @@ class Service:
         await self.events(run_id)
         return await self.run(run_id)
 
+    async def with_figures(self, run_id: str) -> run_pb2.Run:
+        """A run that ended, once it has been pooled."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                run = await self.run(run_id)
+                if run.HasField("summary_metrics"):
+                    return run
+                await asyncio.sleep(0.01)
+
     async def read(self, method: str, request: Message) -> pa.Table:
         path = f"/stage1.runs.v1.{method}"
         parts = [bytes(part) async for part in read_ipc(self.channel, path, request)]

@@ -6,7 +6,7 @@ The clock is the test's own; PostgreSQL, the series store and the files are real
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,15 +14,18 @@ from uuid import UUID, uuid4
 import pyarrow as pa
 import pytest
 
-from services.runs.app.attempt import LEASE_MS
+from services.runs.app.attempt import LEASE_MS, RENEW_MS, Attempt
 from services.runs.app.dispatcher import Claim
+from services.runs.app.figures import Figures
 from services.runs.app.hub import Hub
 from services.runs.app.janitor import Janitor
 from services.runs.app.moves import RunMoves
+from services.runs.app.runs import Runs
 from services.runs.app.training import Training, TrainingLine
 from services.runs.clients import messages
 from services.runs.domain import events
 from services.runs.domain.columns import DatasetVersion
+from services.runs.domain.folds import Fold
 from services.runs.domain.plan import PlannedFold
 from services.runs.domain.runs import Run
 from services.runs.domain.states import StaleAttempt, State
@@ -30,13 +33,14 @@ from services.runs.domain.trials import Trial
 from services.runs.domain.workers import Worker
 from services.runs.storage.models import ModelFiles
 from services.runs.storage.postgres import PostgresStore
-from services.runs.storage.series import Series
+from services.runs.storage.series import COLUMNS, Series
 from services.shared.arrow_stream import ipc_messages
 from services.shared.errors import Unavailable
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import arrow_files
 from tests.contract.run_store import NOW, a_run, a_worker, added
+from tests.integration.runs.house import PATIENCE_SECONDS
 from tests.integration.runs.peers import SENT, predictions_of, result_of
 
 
@@ -92,12 +96,44 @@ class Pins:
         self.unpinned.append(holder)
 
 
+class GatedSeries(Series):
+    """Predictions are read when the gate is open."""
+
+    gate: asyncio.Event
+    reached: asyncio.Event
+
+    async def predictions(
+        self,
+        run: Run,
+        folds: Iterable[Fold],
+        columns: Sequence[str] = COLUMNS,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        self.reached.set()
+        await self.gate.wait()
+        read = super().predictions(run, folds, columns, start_ms=start_ms, end_ms=end_ms)
+        async for batch in read:
+            yield batch
+
+
+class IdleQueue:
+    def nudge(self) -> None:
+        raise NotImplementedError
+
+    async def stop(self, subject_id: UUID) -> None:
+        """Nobody works on it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
+    pool: Pool
     store: PostgresStore
-    series: Series
+    series: GatedSeries
     models: ModelFiles
     moves: RunMoves
+    figures: Figures
     clock: FakeClock
     pins: Pins
     janitor: Janitor
@@ -109,9 +145,29 @@ class World:
             models=self.models,
             trainers=trainer,
             moves=self.moves,
+            figures=self.figures,
             hub=Hub(),
             clock=self.clock,
         )
+
+    def runs(self) -> Runs:
+        return Runs(
+            store=self.store,
+            series=self.series,
+            models=self.models,
+            datasets=self.pins,
+            queue=IdleQueue(),
+            moves=self.moves,
+            figures=self.figures,
+            clock=self.clock,
+        )
+
+    async def outcome(self, run_id: UUID) -> tuple[object, ...] | None:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT state FROM runs.trial_outcomes WHERE trial_id = %s", [run_id]
+            )
+            return await cursor.fetchone()
 
     async def run(self, run_id: UUID) -> Run:
         async with self.store.transaction() as tx:
@@ -142,20 +198,31 @@ async def world(pool: Pool, tmp_path: Path) -> AsyncIterator[World]:
         await connection.execute("DELETE FROM runs.workers")
     async with arrow_files(tmp_path / "series") as series_store:
         store, clock, pins = PostgresStore(pool), FakeClock(), Pins()
-        series, models = Series(series_store), ModelFiles(tmp_path / "models")
-        moves = RunMoves(store=store, series=series, hub=Hub(), clock=clock)
+        series, models = GatedSeries(series_store), ModelFiles(tmp_path / "models")
+        series.gate, series.reached = asyncio.Event(), asyncio.Event()
+        series.gate.set()
+        figures = Figures(store=store, series=series, clock=clock)
+        moves = RunMoves(store=store, figures=figures, hub=Hub(), clock=clock)
         janitor = Janitor(
-            store=store, series=series, models=models, datasets=pins, moves=moves, clock=clock
+            store=store,
+            series=series,
+            models=models,
+            datasets=pins,
+            figures=figures,
+            clock=clock,
         )
         yield World(
+            pool=pool,
             store=store,
             series=series,
             models=models,
             moves=moves,
+            figures=figures,
             clock=clock,
             pins=pins,
             janitor=janitor,
         )
+        await figures.stop()
 
 
 async def queued(world: World) -> Run:
@@ -224,7 +291,8 @@ async def test_three_leases_that_run_out_fail_the_run(world: World) -> None:
     run = await world.run(run_id)
     assert run.state is State.FAILED
     assert "3 attempts in a row brought nothing" in run.progression.error
-    assert run.summary is not None
+    await world.figures.wait(run_id, PATIENCE_SECONDS)
+    assert (await world.run(run_id)).summary is not None
 
 
 async def test_a_crash_after_the_last_fold_leaves_only_the_ending(world: World) -> None:
@@ -235,7 +303,8 @@ async def test_a_crash_after_the_last_fold_leaves_only_the_ending(world: World) 
     claim = await world.claimed(line)
     missing = claim.work.missing
     await world.series.prepare(claim.work.run)
-    await line._train(claim, claim.work.run, missing)  # killed before it is completed
+    attempt = Attempt(world.store, run_id, claim.attempt, world.clock)
+    await line._train(claim, attempt)  # killed before it is completed
     world.clock.now += LEASE_MS
     await line.lapse()
     again = await world.claimed(line)
@@ -243,6 +312,79 @@ async def test_a_crash_after_the_last_fold_leaves_only_the_ending(world: World) 
     await line.do(again)
     assert (await world.run(run_id)).state is State.COMPLETED
     assert trainer.said == len(missing)
+
+
+async def test_a_run_ends_at_once_when_cancelled_and_its_figures_follow(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    world.series.gate.clear()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        run = await world.runs().cancel(run_id)
+    assert (run.state, run.summary) == (State.CANCELLED, None)
+    world.series.gate.set()
+    await world.figures.wait(run_id, PATIENCE_SECONDS)
+    summary = (await world.run(run_id)).summary
+    assert summary is not None
+    assert summary["n_folds"] == 0
+    assert await world.outcome(run_id) == ("CANCELLED",)
+
+
+async def test_the_outcome_of_a_run_deleted_before_its_figures_is_recorded(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    world.series.gate.clear()
+    await world.moves.move(run_id, lambda run: run.cancel(NOW))
+    await world.runs().delete(run_id)
+    world.series.gate.set()
+    await world.figures.wait(run_id, PATIENCE_SECONDS)
+    assert await world.outcome(run_id) == ("CANCELLED",)
+
+
+async def test_a_finished_run_keeps_its_lease_while_it_is_pooled(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    trainer = Trainer()
+    trainer.gate.set()
+    line = world.line(trainer)
+    claim = await world.claimed(line)
+    world.series.gate.clear()
+    doing = asyncio.create_task(line.do(claim))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await world.series.reached.wait()
+        for _ in range(2 * LEASE_MS // RENEW_MS):
+            world.clock.now += RENEW_MS
+            await _renewed(world, run_id, world.clock.now + LEASE_MS)
+            await line.lapse()
+    assert (await world.run(run_id)).state is State.RUNNING
+    world.series.gate.set()
+    await doing
+    run = await world.run(run_id)
+    assert (run.state, run.progression.attempt) == (State.COMPLETED, 1)
+    assert run.summary is not None
+    assert await world.outcome(run_id) == ("COMPLETED",)
+
+
+async def _renewed(world: World, run_id: UUID, until_ms: int) -> None:
+    while True:
+        lease = (await world.run(run_id)).progression.lease
+        assert lease is not None
+        if lease.until_ms == until_ms:
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_pooling_a_run_that_was_cancelled_meanwhile_completes_nothing(world: World) -> None:
+    run_id = (await queued(world)).run_id
+    trainer = Trainer()
+    trainer.gate.set()
+    line = world.line(trainer)
+    claim = await world.claimed(line)
+    world.series.gate.clear()
+    doing = asyncio.create_task(line.do(claim))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await world.series.reached.wait()
+        await world.moves.move(run_id, lambda run: run.cancel(NOW))
+        world.clock.now += RENEW_MS
+        with pytest.raises(StaleAttempt):
+            await doing
+    assert (await world.run(run_id)).state is State.CANCELLED
 
 
 async def test_the_janitor_gives_back_pins_without_a_run_when_it_can(world: World) -> None:

@@ -126,7 +126,8 @@ async def test_three_attempts_without_a_new_fold_fail_the_run(
     assert "not those that were announced" in run.error
     # The first attempt brought a fold, so it was none of the three.
     assert (run.attempt, len(trainer.asked)) == (4, 4)
-    assert MessageToDict(run.summary_metrics)["n_folds"] == 1
+    pooled = (await service.with_figures(run_id)).summary_metrics
+    assert MessageToDict(pooled)["n_folds"] == 1
 
 
 async def test_a_trainer_that_fails_twice_does_not_fail_the_run(

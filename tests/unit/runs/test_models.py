@@ -8,7 +8,7 @@ import pytest
 
 from services.runs.storage import models
 from services.runs.storage.models import ModelFiles
-from services.shared.errors import Exhausted
+from services.shared.errors import TooLarge
 
 
 async def test_a_model_lies_under_the_hash_of_all_its_parts(tmp_path: Path) -> None:
@@ -62,6 +62,6 @@ async def test_a_model_without_end_is_refused(
     monkeypatch.setattr(models, "MAX_BYTES", 10)
     model = ModelFiles(tmp_path).begin(uuid4())
     await model.write(b"0123456789")
-    with pytest.raises(Exhausted):
+    with pytest.raises(TooLarge):
         await model.write(b"0")
     await model.discard()

@@ -45,9 +45,9 @@ def test_a_run_is_complete_with_its_last_fold_only() -> None:
     run = running()
     for _ in range(run.fold_count):
         with pytest.raises(Conflict, match="it is not complete"):
-            run.complete(1, NOW)
+            run.complete(1, {}, NOW)
         run = run.add_fold(1, RESULT)
-    assert run.complete(1, NOW).state is State.COMPLETED
+    assert run.complete(1, {}, NOW).state is State.COMPLETED
 
 
 def test_a_run_that_is_under_way_is_neither_deleted_nor_simulated() -> None:
