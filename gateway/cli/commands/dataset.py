@@ -12,6 +12,7 @@ import orjson
 
 from gateway.cli import output, progress, tables
 from gateway.cli.api import Api, url_option
+from gateway.cli.asking import confirm_removal
 from gateway.cli.exit_codes import table as exit_codes
 from gateway.cli.tables import datasets as drawing
 
@@ -209,10 +210,11 @@ def show_(name: str, version: int | None, url: str, show: output.Show) -> None:
 @output.option
 def delete(name: str, force: bool, yes: bool, url: str, show: output.Show) -> None:
     """Remove a dataset with all its versions."""
-    if not yes:
-        click.confirm(f"Remove dataset {name} with all its versions?", abort=True, err=True)
     with Api(url) as api:
-        api.delete(f"/api/datasets/{name}", {"force": force or None})
+        path = f"/api/datasets/{name}"
+        if not yes:
+            confirm_removal(api, path, f"Remove dataset {name} with all its versions?")
+        api.delete(path, {"force": force or None})
     show({"deleted": name}, lambda _: output.line(f"Dataset {name} is gone."))
 
 

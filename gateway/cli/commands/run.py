@@ -10,6 +10,7 @@ import click
 
 from gateway.cli import download, output, watch
 from gateway.cli.api import Api, url_option
+from gateway.cli.asking import confirm_removal
 from gateway.cli.commands.dataset import pair
 from gateway.cli.download import Form
 from gateway.cli.exit_codes import table as exit_codes
@@ -231,9 +232,8 @@ def delete(run_name: str, yes: bool, url: str, show: output.Show) -> None:
         path = run_path(api, run_name)
         run_id = path.rpartition("/")[2]
         if not yes:
-            click.confirm(
-                f"Remove run {run_id} with its predictions and simulations?", abort=True, err=True
-            )
+            question = f"Remove run {run_id} with its predictions and simulations?"
+            confirm_removal(api, path, question)
         api.delete(path)
     show({"deleted": run_id}, lambda _: output.line(f"Run {run_id} is gone."))
 

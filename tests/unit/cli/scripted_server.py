@@ -45,6 +45,9 @@ def answering(answer: Callable[[Call], None]) -> Iterator[str]:
         def do_GET(self) -> None:
             answer(self)
 
+        def do_DELETE(self) -> None:
+            answer(self)
+
         def do_POST(self) -> None:
             self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
             answer(self)
