@@ -153,6 +153,7 @@ def _fold(fold: pb.FoldThresholds) -> FoldThresholds:
         fold=fold.fold,
         by_kind={Threshold.PERCENTILE: pair("percentile"), Threshold.OPTIMAL: pair("optimal")},
         learned_nothing=fold.learned_nothing,
+        is_constant=fold.learned_nothing and pair("percentile") == (None, None),
     )
 
 

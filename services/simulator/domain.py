@@ -90,8 +90,11 @@ class FoldThresholds:
     fold: int
     by_kind: Mapping[Threshold, tuple[float | None, float | None]]
     learned_nothing: bool
+    is_constant: bool = False  # all validation predictions are equal
 
     def gives_signals(self, settings: Settings) -> bool:
+        if self.is_constant:
+            return False
         return settings.signals_when_learned_nothing or not self.learned_nothing
 
     def chosen(self, settings: Settings) -> tuple[float | None, float | None]:
@@ -217,7 +220,7 @@ def check_times(placed: Placed, bars: Bars) -> None:
 
 
 def find_signals(placed: Placed, folds: Sequence[FoldThresholds], settings: Settings) -> Signals:
-    """A fold that learned nothing decides nothing, unless the settings say so."""
+    """A fold that learned nothing decides nothing, unless the settings say so; a constant never."""
     starts = np.flatnonzero(np.diff(placed.fold, prepend=NO_FOLD - 1))
     lengths = np.diff(starts, append=len(placed))
     long, short, muted = _rules(placed.fold[starts], folds, settings)

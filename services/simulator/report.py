@@ -133,11 +133,13 @@ def _fold_warnings(s: Simulated) -> Iterator[str]:
     there = set(np.unique(s.placed.fold).tolist()) - {NO_FOLD}
     folds = [fold for fold in s.folds if fold.fold in there]
     of = f"of {len(folds)} folds"
-    idle = sum(fold.learned_nothing for fold in folds)
-    if idle:
-        decided = "signals anyway" if s.settings.signals_when_learned_nothing else "no signals"
-        yield f"{idle} {of} learned nothing and gave {decided}."
-    pairs = [fold.chosen(s.settings) for fold in folds if fold.gives_signals(s.settings)]
+    heard = [fold for fold in folds if fold.gives_signals(s.settings)]
+    if len(heard) < len(folds):
+        yield f"{len(folds) - len(heard)} {of} learned nothing and gave no signals."
+    anyway = sum(fold.learned_nothing for fold in heard)
+    if anyway:
+        yield f"{anyway} {of} learned nothing and gave signals anyway."
+    pairs = [fold.chosen(s.settings) for fold in heard]
     for side, values in (("long", [p[0] for p in pairs]), ("short", [p[1] for p in pairs])):
         unset = sum(value is None for value in values)
         if unset:

@@ -102,7 +102,7 @@ def _judge(
         target=target,
         thresholds=thresholds.pairs(found, recipe.own),
         fitted_mean=float(fit.target.mean()),
-        gives_signals=recipe.signals_when_learned_nothing or not nothing,
+        gives_signals=not nothing or (recipe.signals_when_learned_nothing and not is_constant),
     )
     fitted = FittedRows(transform.inverse(model.predict(fit.features)), fit.target)
     return TrainedFold(

@@ -27,13 +27,19 @@ LEVELS = st.sampled_from([None, -1.0, 0.0, 0.5, 1.0])
 
 
 def thresholds(
-    fold: int, long: float | None, short: float | None, *, learned_nothing: bool = False
+    fold: int,
+    long: float | None,
+    short: float | None,
+    *,
+    learned_nothing: bool = False,
+    is_constant: bool = False,
 ) -> FoldThresholds:
     pair = (long, short)
     return FoldThresholds(
         fold=fold,
         by_kind={Threshold.PERCENTILE: pair, Threshold.OPTIMAL: (short, long)},
         learned_nothing=learned_nothing,
+        is_constant=is_constant,
     )
 
 
@@ -70,7 +76,10 @@ def markets(draw: st.DrawFn) -> list[Bar]:
 def fold_thresholds() -> st.SearchStrategy[dict[int, FoldThresholds]]:
     def one(fold: int) -> st.SearchStrategy[FoldThresholds]:
         return st.builds(
-            thresholds, st.just(fold), LEVELS, LEVELS, learned_nothing=st.integers(0, 4).map(bool)
+            thresholds,
+            *(st.just(fold), LEVELS, LEVELS),
+            learned_nothing=st.integers(0, 4).map(bool),
+            is_constant=st.integers(0, 9).map(lambda n: n == 9),
         )
 
     return st.fixed_dictionaries({fold: one(fold) for fold in range(3)})

@@ -86,8 +86,10 @@ class Reference:
         bar = self.bars[t]
         if bar.prediction is None or bar.fold is None:
             return False
-        lazy = self.folds[bar.fold].learned_nothing
-        return not lazy or self.settings.signals_when_learned_nothing
+        fold = self.folds[bar.fold]
+        if fold.is_constant:
+            return False
+        return not fold.learned_nothing or self.settings.signals_when_learned_nothing
 
     def signal(self, t: int) -> int:
         bar = self.bars[t]

@@ -83,6 +83,21 @@ def test_a_threshold_of_zero_is_not_unset() -> None:
     assert fold.by_kind[Threshold.OPTIMAL] == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("lazy", "found", "constant"),
+    [
+        (True, run_pb2.Thresholds(), True),
+        (True, run_pb2.Thresholds(long_percentile=0.5, short_percentile=-0.5), False),
+        (False, run_pb2.Thresholds(), False),
+    ],
+)
+def test_a_fold_that_learned_nothing_without_percentiles_is_constant(
+    lazy: bool, found: run_pb2.Thresholds, constant: bool
+) -> None:
+    given = pb.FoldThresholds(thresholds=found, learned_nothing=lazy)
+    assert convert.job(request(folds=[given])).folds[0].is_constant is constant
+
+
 def test_every_violation_comes_in_one_answer() -> None:
     broken = SimulationSettings(
         exit_strength=1.5,

@@ -82,6 +82,17 @@ def test_folds_that_learned_nothing_are_counted() -> None:
     assert "1 of 2 folds learned nothing and gave no signals." in warnings
 
 
+def test_folds_that_are_heard_anyway_are_counted_beside_constant_ones() -> None:
+    folds = {
+        0: thresholds(0, 1.0, -1.0, learned_nothing=True),
+        1: thresholds(1, None, None, learned_nothing=True, is_constant=True),
+    }
+    bars = BUY, IDLE, bar(fold=1)
+    warnings = told(*bars, folds=folds, signals_when_learned_nothing=True).warnings
+    assert "1 of 2 folds learned nothing and gave no signals." in warnings
+    assert "1 of 2 folds learned nothing and gave signals anyway." in warnings
+
+
 def test_unset_thresholds_and_those_against_the_sign_are_counted() -> None:
     odd = {0: thresholds(0, -0.5, None)}
     warnings = told(BUY, IDLE, folds=odd).warnings

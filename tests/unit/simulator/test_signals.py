@@ -128,6 +128,18 @@ def test_a_fold_that_learned_nothing_decides_nothing_and_can_be_heard_anyway() -
     assert sides(placed, *folds, settings=Settings(signals_when_learned_nothing=True)) == [1, 1]
 
 
+@pytest.mark.parametrize("kind", [Threshold.ZERO, Threshold.OWN])
+def test_a_constant_model_is_never_heard_whatever_the_thresholds(kind: Threshold) -> None:
+    placed = place(rows((0, 0, 0.5), (1, 1, 0.5)))
+    lazy = thresholds(1, 0.4, -0.4, learned_nothing=True)
+    constant = thresholds(0, None, None, learned_nothing=True, is_constant=True)
+    own = 0.4 if kind is Threshold.OWN else None
+    asked = Settings(threshold=kind, long_threshold=own, signals_when_learned_nothing=True)
+    signals = find_signals(placed, [constant, lazy], asked)
+    assert signals.side.tolist() == [0, 1]
+    np.testing.assert_array_equal(signals.judged, [np.nan, 0.5])
+
+
 def test_predictions_of_a_fold_without_thresholds_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="fold 1"):
         sides(place(rows((0, 1, 0.5))), thresholds(0, 0.4, -0.4))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.shared.evaluation import OWN, PERCENTILE, ZERO, Pair
+from services.shared.evaluation import OPTIMAL, OWN, PERCENTILE, ZERO, Pair
 from services.trainer.domain import Learner, Refused, TrainedFold, TransformKind
 from tests.unit.trainer.examples import QUICK, Table, fold, table, trained
 
@@ -116,17 +116,30 @@ def test_a_constant_that_is_better_by_luck_learned_nothing_all_the_same() -> Non
     assert found.evaluation.signals[ZERO].dual.n_signals == 0
 
 
-def test_signals_of_a_fold_that_learned_nothing_can_be_asked_for() -> None:
+def test_a_constant_model_gives_no_signals_even_when_asked_for() -> None:
     found = trained(learner=STUMPED, own=Pair(-1e6, None), silent=False)
-    assert found.learned_nothing
-    assert found.evaluation.signals[OWN].long.n_signals == 100
+    assert found.thresholds.long_percentile is None
+    assert not found.evaluation.gives_signals
+    assert {
+        kind: s.dual.n_signals for kind, s in found.evaluation.signals.items()
+    } == dict.fromkeys((PERCENTILE, OPTIMAL, ZERO, OWN), 0)
 
 
-def test_pure_noise_with_a_greedy_learner_learns_nothing() -> None:
-    greedy = Learner(
-        num_boost_round=20, min_boost_rounds=1, parameters={"learning_rate": "1", "max_depth": "8"}
-    )
-    assert trained(table(signal=0.0), learner=greedy).learned_nothing
+# It splits, and does worse than the mean.
+GREEDY = Learner(
+    num_boost_round=20, min_boost_rounds=1, parameters={"learning_rate": "1", "max_depth": "8"}
+)
+
+
+def test_signals_of_a_fold_that_learned_nothing_can_be_asked_for() -> None:
+    noise, own = table(signal=0.0), Pair(-1e6, None)
+    silent = trained(noise, learner=GREEDY, own=own)
+    heard = trained(noise, learner=GREEDY, own=own, silent=False)
+    assert silent.learned_nothing
+    assert heard.learned_nothing
+    assert heard.thresholds.long_percentile is not None
+    assert silent.evaluation.signals[OWN].long.n_signals == 0
+    assert heard.evaluation.signals[OWN].long.n_signals == 100
 
 
 def test_a_threshold_of_the_users_own_is_judged_beside_the_others() -> None:

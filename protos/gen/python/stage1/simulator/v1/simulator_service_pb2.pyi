@@ -62,7 +62,9 @@ Global___SimulateRequest: _TypeAlias = SimulateRequest  # noqa: Y015
 
 @_typing.final
 class FoldThresholds(_message.Message):
-    """What a fold's predictions are held against."""
+    """What a fold's predictions are held against. One that learned nothing and has no
+    percentile thresholds has a constant model: it gives no signals of any kind.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -55,7 +55,9 @@ class TrainRequest(_message.Message):
     """The user's own thresholds, judged beside the others; either may be unset."""
     own_short_threshold: _builtins.float
     signals_when_learned_nothing: _builtins.bool
-    """Folds that learned nothing give signals all the same; default false."""
+    """Folds that learned nothing give signals all the same; default false. One
+    whose validation predictions are all equal never does.
+    """
     @_builtins.property
     def feature_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
