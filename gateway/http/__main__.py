@@ -8,6 +8,7 @@ import structlog
 import uvicorn
 
 from gateway.http.app import create_app
+from gateway.http.protocol import Protocol
 from gateway.http.settings import GatewaySettings
 from services.shared.errors import Unavailable
 from services.shared.process import run
@@ -25,6 +26,7 @@ async def serve(settings: GatewaySettings) -> None:
 def server(settings: GatewaySettings) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(settings),
+        http=Protocol,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -73,12 +73,7 @@ class RequestLog(Guard):
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("content-security-policy", _API_POLICY)
-                headers.setdefault("cache-control", "no-cache")
+                dress(MutableHeaders(scope=message), request_id)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -91,6 +86,15 @@ class RequestLog(Guard):
                 status=status,
                 ms=round((time.monotonic() - started) * 1000, 1),
             )
+
+
+def dress(headers: MutableHeaders, request_id: str) -> None:
+    """What every answer carries."""
+    headers["x-request-id"] = request_id
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    headers.setdefault("content-security-policy", _API_POLICY)
+    headers.setdefault("cache-control", "no-cache")
 
 
 class Crashes(Guard):

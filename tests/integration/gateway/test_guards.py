@@ -105,6 +105,32 @@ async def test_a_json_body_over_its_limit_is_refused(alone: httpx.AsyncClient) -
     refusal(announced, 413, "BODY_TOO_LARGE")
 
 
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "GET /livez HTTP/1.1\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nHost: a\r\nX\x01: b\r\n\r\n",
+        "hello\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_refused_in_the_envelope(
+    alone: httpx.AsyncClient, request_text: str
+) -> None:
+    reader, writer = await asyncio.open_connection(alone.base_url.host, alone.base_url.port)
+    writer.write(request_text.encode())
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    status, *lines = head.decode().splitlines()
+    headers = [line.split(": ", 1) for line in lines]
+    answer = httpx.Response(int(status.split()[1]), headers=dict(headers), content=body)
+    refusal(answer, 400, "INVALID_REQUEST")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def raw(client: httpx.AsyncClient, *headers: str) -> str:
     """The status line of a POST with exactly these headers."""
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
