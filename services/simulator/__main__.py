@@ -14,7 +14,6 @@ from uuid import uuid4
 from grpc import aio
 from stage1.runs.v1 import worker_service_pb2 as workers_pb
 from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceStub
-from stage1.simulator.v1 import simulator_service_pb2 as pb
 from stage1.simulator.v1.simulator_service_pb2_grpc import add_SimulatorServiceServicer_to_server
 
 from services.shared.arrow_stream import DataStreams
@@ -33,7 +32,6 @@ SERVICE: Final = "stage1.simulator.v1.SimulatorService"
 @asynccontextmanager
 async def running(settings: SimulatorSettings) -> AsyncIterator[Server]:
     """A simulator that serves and stays registered until the block ends."""
-    capabilities = _capabilities(settings)
     async with (
         client.channel(settings.dataset_address, token=settings.token) as dataset,
         client.channel(settings.runs_address, token=settings.token) as runs,
@@ -41,7 +39,7 @@ async def running(settings: SimulatorSettings) -> AsyncIterator[Server]:
         simulator = Simulator(
             datasets=DatasetClient(dataset), runs=RunClient(runs), slots=settings.slots
         )
-        servicer = SimulatorServicer(simulator, DataStreams(), capabilities)
+        servicer = SimulatorServicer(simulator, DataStreams())
 
         def register(server: aio.Server) -> None:
             add_SimulatorServiceServicer_to_server(servicer, server)
@@ -49,7 +47,7 @@ async def running(settings: SimulatorSettings) -> AsyncIterator[Server]:
         async with serving(settings, register, services=[SERVICE]) as server:
             await asyncio.to_thread(warm_up)
             await server.ready()
-            worker = _worker(settings, server.port, capabilities)
+            worker = _worker(settings, server.port)
             registering = asyncio.create_task(stay_registered(WorkerServiceStub(runs), worker))
             try:
                 yield server
@@ -57,26 +55,16 @@ async def running(settings: SimulatorSettings) -> AsyncIterator[Server]:
                 registering.cancel()
 
 
-def _capabilities(settings: SimulatorSettings) -> pb.GetCapabilitiesResponse:
+def _worker(settings: SimulatorSettings, port: int) -> workers_pb.Worker:
     versions = {name: version(name) for name in ("stage1", "numba", "numpy", "pyarrow")}
-    return pb.GetCapabilitiesResponse(
-        slots=settings.slots,
-        versions=versions | {"python": platform.python_version()},
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-    )
-
-
-def _worker(
-    settings: SimulatorSettings, port: int, capabilities: pb.GetCapabilitiesResponse
-) -> workers_pb.Worker:
     return workers_pb.Worker(
         worker_id=str(uuid4()),
         kind=workers_pb.Worker.KIND_SIMULATOR,
         address=settings.advertise or f"127.0.0.1:{port}",
         device="cpu",
-        memory_bytes=capabilities.memory_bytes,
-        slots=capabilities.slots,
-        versions=capabilities.versions,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        slots=settings.slots,
+        versions=versions | {"python": platform.python_version()},
     )
 
 

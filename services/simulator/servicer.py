@@ -23,13 +23,11 @@ class SimulatorServicer(SimulatorServiceServicer):
         self,
         simulator: Simulator,
         streams: DataStreams,
-        capabilities: pb.GetCapabilitiesResponse,
         *,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._simulator = simulator
         self._streams = streams
-        self._capabilities = capabilities
         self._heartbeat_seconds = heartbeat_seconds
 
     async def Simulate(
@@ -54,8 +52,3 @@ class SimulatorServicer(SimulatorServiceServicer):
         for ipc in ipc_messages(finished.equity.schema, [finished.equity]):
             yield pb.SimulateResponse(equity=pb.EquityPart(ipc=ipc)).SerializeToString()
         yield pb.SimulateResponse(result=convert.result(finished.report)).SerializeToString()
-
-    async def GetCapabilities(
-        self, request: pb.GetCapabilitiesRequest, context: Context
-    ) -> pb.GetCapabilitiesResponse:
-        return self._capabilities

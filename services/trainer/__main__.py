@@ -43,8 +43,7 @@ async def running(settings: TrainerSettings) -> AsyncIterator[Server]:
         client.channel(settings.dataset_address, token=settings.token) as dataset,
         client.channel(settings.runs_address, token=settings.token) as runs,
     ):
-        trainer = Trainer(workers=workers, rows=DatasetRows(dataset))
-        servicer = TrainerServicer(trainer, memory_bytes=_memory_bytes())
+        servicer = TrainerServicer(Trainer(workers=workers, rows=DatasetRows(dataset)))
 
         def register(server: aio.Server) -> None:
             add_TrainerServiceServicer_to_server(servicer, server)
@@ -63,17 +62,13 @@ async def running(settings: TrainerSettings) -> AsyncIterator[Server]:
             await workers.stop()
 
 
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def _worker(settings: TrainerSettings, port: int, capabilities: Capabilities) -> workers_pb.Worker:
     return workers_pb.Worker(
         worker_id=str(uuid4()),
         kind=workers_pb.Worker.KIND_TRAINER,
         address=settings.advertise or f"127.0.0.1:{port}",
         device=capabilities.device,
-        memory_bytes=_memory_bytes(),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         slots=settings.slots,
         versions=capabilities.versions,
     )

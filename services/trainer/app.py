@@ -12,7 +12,6 @@ import numpy as np
 from services.shared.errors import DataLoss
 from services.trainer.domain import (
     Batch,
-    Capabilities,
     Device,
     Environment,
     Event,
@@ -47,14 +46,6 @@ class Trainer:
         self._workers = workers
         self._rows = rows
 
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._workers.capabilities
-
-    @property
-    def slots(self) -> int:
-        return self._workers.slots
-
     async def train(self, job: TrainJob) -> AsyncGenerator[Event]:
         """Closing it ends the training within a boosting round.
 
@@ -64,7 +55,7 @@ class Trainer:
         async with self._workers.lent() as worker:
             yield Environment(
                 device=device,
-                versions=self.capabilities.versions,
+                versions=self._workers.capabilities.versions,
                 threads=self._workers.threads,
                 seed=job.recipe.learner.seed,
             )
@@ -85,7 +76,7 @@ class Trainer:
         yield Finished()
 
     def _device_for(self, job: TrainJob) -> Device:
-        has = self.capabilities.device
+        has = self._workers.capabilities.device
         if job.device is Device.CUDA and has is Device.CPU:
             raise Refused(
                 "The run asks for cuda and this trainer has no GPU that answers.",

@@ -22,11 +22,8 @@ log = structlog.get_logger()
 
 
 class TrainerServicer(TrainerServiceServicer):
-    def __init__(
-        self, trainer: Trainer, *, memory_bytes: int, heartbeat_seconds: float = HEARTBEAT_SECONDS
-    ) -> None:
+    def __init__(self, trainer: Trainer, *, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._trainer = trainer
-        self._memory_bytes = memory_bytes
         self._heartbeat_seconds = heartbeat_seconds
 
     async def Train(
@@ -40,13 +37,3 @@ class TrainerServicer(TrainerServiceServicer):
                 for response in convert.responses(event):
                     yield response
         log.info("training_finished", run_id=job.run_id, epoch=job.epoch)
-
-    async def GetCapabilities(
-        self, request: pb.GetCapabilitiesRequest, context: Context
-    ) -> pb.GetCapabilitiesResponse:
-        return pb.GetCapabilitiesResponse(
-            device=self._trainer.capabilities.device,
-            slots=self._trainer.slots,
-            versions=self._trainer.capabilities.versions,
-            memory_bytes=self._memory_bytes,
-        )

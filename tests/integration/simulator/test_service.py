@@ -134,12 +134,7 @@ async def simulating(owners: Owners, heartbeat_seconds: float = 5) -> AsyncItera
     """A channel to a simulator that reads from these owners."""
     async with served(owners.register) as channel:
         simulator = Simulator(datasets=DatasetClient(channel), runs=RunClient(channel), slots=1)
-        servicer = SimulatorServicer(
-            simulator,
-            DataStreams(),
-            pb.GetCapabilitiesResponse(slots=1),
-            heartbeat_seconds=heartbeat_seconds,
-        )
+        servicer = SimulatorServicer(simulator, DataStreams(), heartbeat_seconds=heartbeat_seconds)
         async with served(lambda s: add_SimulatorServiceServicer_to_server(servicer, s)) as own:
             yield own
 
@@ -262,7 +257,7 @@ async def test_a_malformed_request_names_its_fields(owners: Owners) -> None:
     assert [v.field for v in error.violations] == ["settings.stop_fraction", "settings.notional"]
 
 
-async def test_the_process_warms_up_registers_and_says_what_it_is(owners: Owners) -> None:
+async def test_the_process_registers_with_what_it_is_and_simulates_there(owners: Owners) -> None:
     async with serving(ServerSettings(drain_seconds=1), owners.register) as others:
         await others.ready()
         address = f"127.0.0.1:{others.port}"
@@ -272,9 +267,10 @@ async def test_the_process_warms_up_registers_and_says_what_it_is(owners: Owners
         async with running(settings) as server:
             worker = await owners.registered.get()
             async with client.channel(worker.address) as channel:
-                stub = SimulatorServiceStub(channel)
-                capabilities = await stub.GetCapabilities(pb.GetCapabilitiesRequest())
+                answered = await answer(channel, request(owners))
     assert worker.kind == worker_service_pb2.Worker.KIND_SIMULATOR
     assert worker.address == f"127.0.0.1:{server.port}"
-    assert worker.slots == capabilities.slots == 3
-    assert "numba" in capabilities.versions
+    assert (worker.slots, worker.device) == (3, "cpu")
+    assert worker.memory_bytes > 1 << 28
+    assert {"numba", "python"} <= set(worker.versions)
+    assert answered.result.bars == ROWS

@@ -61,7 +61,7 @@ async def running(workers: Workers) -> AsyncIterator[Running]:
             served(lambda server: add_DatasetServiceServicer_to_server(dataset, server))
         )
         trainer = Trainer(workers=workers, rows=DatasetRows(rows))
-        servicer = TrainerServicer(trainer, memory_bytes=1 << 30, heartbeat_seconds=0.05)
+        servicer = TrainerServicer(trainer, heartbeat_seconds=0.05)
         channel = await stack.enter_async_context(
             served(lambda server: add_TrainerServiceServicer_to_server(servicer, server))
         )
@@ -207,10 +207,3 @@ async def test_a_cancelled_call_frees_the_trainer(running: Running) -> None:
             except Exhausted:  # the cancellation is on its way
                 await asyncio.sleep(0.01)
     assert named(events)[-1] == "finished"
-
-
-async def test_the_trainer_says_what_it_is(running: Running) -> None:
-    said = await running.trainer.GetCapabilities(pb.GetCapabilitiesRequest())
-    assert (said.slots, said.memory_bytes) == (1, 1 << 30)
-    assert said.device in ("cpu", "cuda")
-    assert "xgboost" in said.versions

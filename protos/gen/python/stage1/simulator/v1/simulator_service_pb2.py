@@ -26,15 +26,13 @@ from stage1.runs.v1 import run_pb2 as stage1_dot_runs_dot_v1_dot_run__pb2
 from stage1.runs.v1 import simulation_pb2 as stage1_dot_runs_dot_v1_dot_simulation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+stage1/simulator/v1/simulator_service.proto\x12\x13stage1.simulator.v1\x1a\x18stage1/runs/v1/run.proto\x1a\x1fstage1/runs/v1/simulation.proto\"\xc7\x01\n\x0fSimulateRequest\x12\x15\n\rsimulation_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x12\n\ndataset_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x34\n\x08settings\x18\x05 \x01(\x0b\x32\".stage1.runs.v1.SimulationSettings\x12\x32\n\x05\x66olds\x18\x06 \x03(\x0b\x32#.stage1.simulator.v1.FoldThresholds\"g\n\x0e\x46oldThresholds\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12.\n\nthresholds\x18\x02 \x01(\x0b\x32\x1a.stage1.runs.v1.Thresholds\x12\x17\n\x0flearned_nothing\x18\x03 \x01(\x08\"\xe5\x01\n\x10SimulateResponse\x12\x31\n\x06trades\x18\x01 \x01(\x0b\x32\x1f.stage1.simulator.v1.TradesPartH\x00\x12\x31\n\x06\x65quity\x18\x02 \x01(\x0b\x32\x1f.stage1.simulator.v1.EquityPartH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.stage1.runs.v1.HeartbeatH\x00\x12\x32\n\x06result\x18\x04 \x01(\x0b\x32 .stage1.runs.v1.SimulationResultH\x00\x42\x07\n\x05\x65vent\"\x19\n\nTradesPart\x12\x0b\n\x03ipc\x18\x01 \x01(\x0c\"\x19\n\nEquityPart\x12\x0b\n\x03ipc\x18\x01 \x01(\x0c\"\x18\n\x16GetCapabilitiesRequest\"\xbd\x01\n\x17GetCapabilitiesResponse\x12\r\n\x05slots\x18\x01 \x01(\x05\x12L\n\x08versions\x18\x02 \x03(\x0b\x32:.stage1.simulator.v1.GetCapabilitiesResponse.VersionsEntry\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xdb\x01\n\x10SimulatorService\x12Y\n\x08Simulate\x12$.stage1.simulator.v1.SimulateRequest\x1a%.stage1.simulator.v1.SimulateResponse0\x01\x12l\n\x0fGetCapabilities\x12+.stage1.simulator.v1.GetCapabilitiesRequest\x1a,.stage1.simulator.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+stage1/simulator/v1/simulator_service.proto\x12\x13stage1.simulator.v1\x1a\x18stage1/runs/v1/run.proto\x1a\x1fstage1/runs/v1/simulation.proto\"\xc7\x01\n\x0fSimulateRequest\x12\x15\n\rsimulation_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x12\n\ndataset_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x34\n\x08settings\x18\x05 \x01(\x0b\x32\".stage1.runs.v1.SimulationSettings\x12\x32\n\x05\x66olds\x18\x06 \x03(\x0b\x32#.stage1.simulator.v1.FoldThresholds\"g\n\x0e\x46oldThresholds\x12\x0c\n\x04\x66old\x18\x01 \x01(\x05\x12.\n\nthresholds\x18\x02 \x01(\x0b\x32\x1a.stage1.runs.v1.Thresholds\x12\x17\n\x0flearned_nothing\x18\x03 \x01(\x08\"\xe5\x01\n\x10SimulateResponse\x12\x31\n\x06trades\x18\x01 \x01(\x0b\x32\x1f.stage1.simulator.v1.TradesPartH\x00\x12\x31\n\x06\x65quity\x18\x02 \x01(\x0b\x32\x1f.stage1.simulator.v1.EquityPartH\x00\x12.\n\theartbeat\x18\x03 \x01(\x0b\x32\x19.stage1.runs.v1.HeartbeatH\x00\x12\x32\n\x06result\x18\x04 \x01(\x0b\x32 .stage1.runs.v1.SimulationResultH\x00\x42\x07\n\x05\x65vent\"\x19\n\nTradesPart\x12\x0b\n\x03ipc\x18\x01 \x01(\x0c\"\x19\n\nEquityPart\x12\x0b\n\x03ipc\x18\x01 \x01(\x0c\x32m\n\x10SimulatorService\x12Y\n\x08Simulate\x12$.stage1.simulator.v1.SimulateRequest\x1a%.stage1.simulator.v1.SimulateResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stage1.simulator.v1.simulator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._loaded_options = None
-  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_SIMULATEREQUEST']._serialized_start=128
   _globals['_SIMULATEREQUEST']._serialized_end=327
   _globals['_FOLDTHRESHOLDS']._serialized_start=329
@@ -45,12 +43,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRADESPART']._serialized_end=691
   _globals['_EQUITYPART']._serialized_start=693
   _globals['_EQUITYPART']._serialized_end=718
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=720
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=744
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=747
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=936
-  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_start=889
-  _globals['_GETCAPABILITIESRESPONSE_VERSIONSENTRY']._serialized_end=936
-  _globals['_SIMULATORSERVICE']._serialized_start=939
-  _globals['_SIMULATORSERVICE']._serialized_end=1158
+  _globals['_SIMULATORSERVICE']._serialized_start=720
+  _globals['_SIMULATORSERVICE']._serialized_end=829
 # @@protoc_insertion_point(module_scope)

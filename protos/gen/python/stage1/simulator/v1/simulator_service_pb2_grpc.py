@@ -40,11 +40,6 @@ class SimulatorServiceStub:
                 request_serializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.SimulateResponse.FromString,
                 _registered_method=True)
-        self.GetCapabilities = channel.unary_unary(
-                '/stage1.simulator.v1.SimulatorService/GetCapabilities',
-                request_serializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.GetCapabilitiesRequest.SerializeToString,
-                response_deserializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.GetCapabilitiesResponse.FromString,
-                _registered_method=True)
 
 
 class SimulatorServiceServicer:
@@ -58,13 +53,6 @@ class SimulatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetCapabilities(self, request, context):
-        """What this simulator is.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_SimulatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -72,11 +60,6 @@ def add_SimulatorServiceServicer_to_server(servicer, server):
                     servicer.Simulate,
                     request_deserializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.SimulateRequest.FromString,
                     response_serializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.SimulateResponse.SerializeToString,
-            ),
-            'GetCapabilities': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetCapabilities,
-                    request_deserializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.GetCapabilitiesRequest.FromString,
-                    response_serializer=stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.GetCapabilitiesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -107,33 +90,6 @@ class SimulatorService:
             '/stage1.simulator.v1.SimulatorService/Simulate',
             stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.SimulateRequest.SerializeToString,
             stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.SimulateResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetCapabilities(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/stage1.simulator.v1.SimulatorService/GetCapabilities',
-            stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.GetCapabilitiesRequest.SerializeToString,
-            stage1_dot_simulator_dot_v1_dot_simulator__service__pb2.GetCapabilitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

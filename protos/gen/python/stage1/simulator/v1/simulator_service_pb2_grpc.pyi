@@ -35,8 +35,6 @@ class SimulatorServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SimulatorServiceAsyncStub: ...
     Simulate: _grpc.UnaryStreamMultiCallable[_simulator_service_pb2.SimulateRequest, _simulator_service_pb2.SimulateResponse]
     """Simulates and streams what came out: trades, equity, result last."""
-    GetCapabilities: _grpc.UnaryUnaryMultiCallable[_simulator_service_pb2.GetCapabilitiesRequest, _simulator_service_pb2.GetCapabilitiesResponse]
-    """What this simulator is."""
 
 @_typing.type_check_only
 class SimulatorServiceAsyncStub(SimulatorServiceStub):
@@ -45,8 +43,6 @@ class SimulatorServiceAsyncStub(SimulatorServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Simulate: _aio.UnaryStreamMultiCallable[_simulator_service_pb2.SimulateRequest, _simulator_service_pb2.SimulateResponse]  # type: ignore[assignment]
     """Simulates and streams what came out: trades, equity, result last."""
-    GetCapabilities: _aio.UnaryUnaryMultiCallable[_simulator_service_pb2.GetCapabilitiesRequest, _simulator_service_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
-    """What this simulator is."""
 
 class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stateless simulation. It reads bars from dataset and predictions from runs."""
@@ -58,13 +54,5 @@ class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_simulator_service_pb2.SimulateResponse], _abc.AsyncIterator[_simulator_service_pb2.SimulateResponse]]:
         """Simulates and streams what came out: trades, equity, result last."""
-
-    @_abc_1.abstractmethod
-    def GetCapabilities(
-        self,
-        request: _simulator_service_pb2.GetCapabilitiesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_simulator_service_pb2.GetCapabilitiesResponse, _abc.Awaitable[_simulator_service_pb2.GetCapabilitiesResponse]]:
-        """What this simulator is."""
 
 def add_SimulatorServiceServicer_to_server(servicer: SimulatorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -40,11 +40,6 @@ class TrainerServiceStub:
                 request_serializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainRequest.SerializeToString,
                 response_deserializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainResponse.FromString,
                 _registered_method=True)
-        self.GetCapabilities = channel.unary_unary(
-                '/stage1.trainer.v1.TrainerService/GetCapabilities',
-                request_serializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.GetCapabilitiesRequest.SerializeToString,
-                response_deserializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.GetCapabilitiesResponse.FromString,
-                _registered_method=True)
 
 
 class TrainerServiceServicer:
@@ -59,13 +54,6 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetCapabilities(self, request, context):
-        """What this trainer is.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_TrainerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,11 +61,6 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.Train,
                     request_deserializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainRequest.FromString,
                     response_serializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainResponse.SerializeToString,
-            ),
-            'GetCapabilities': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetCapabilities,
-                    request_deserializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.GetCapabilitiesRequest.FromString,
-                    response_serializer=stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.GetCapabilitiesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -108,33 +91,6 @@ class TrainerService:
             '/stage1.trainer.v1.TrainerService/Train',
             stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainRequest.SerializeToString,
             stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetCapabilities(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/stage1.trainer.v1.TrainerService/GetCapabilities',
-            stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.GetCapabilitiesRequest.SerializeToString,
-            stage1_dot_trainer_dot_v1_dot_trainer__service__pb2.GetCapabilitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,8 +37,6 @@ class TrainerServiceStub:
     """Trains the folds in order and streams what happens. Cancelling the call
     stops within one boosting round.
     """
-    GetCapabilities: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.GetCapabilitiesRequest, _trainer_service_pb2.GetCapabilitiesResponse]
-    """What this trainer is."""
 
 @_typing.type_check_only
 class TrainerServiceAsyncStub(TrainerServiceStub):
@@ -49,8 +47,6 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     """Trains the folds in order and streams what happens. Cancelling the call
     stops within one boosting round.
     """
-    GetCapabilities: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.GetCapabilitiesRequest, _trainer_service_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
-    """What this trainer is."""
 
 class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stateless training. It reads its rows from dataset and keeps nothing."""
@@ -64,13 +60,5 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Trains the folds in order and streams what happens. Cancelling the call
         stops within one boosting round.
         """
-
-    @_abc_1.abstractmethod
-    def GetCapabilities(
-        self,
-        request: _trainer_service_pb2.GetCapabilitiesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_trainer_service_pb2.GetCapabilitiesResponse, _abc.Awaitable[_trainer_service_pb2.GetCapabilitiesResponse]]:
-        """What this trainer is."""
 
 def add_TrainerServiceServicer_to_server(servicer: TrainerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
