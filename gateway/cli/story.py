@@ -98,7 +98,7 @@ class Story:
 
     def _run(self, target: str) -> Any:
         created = self._api.post("/api/runs", _spec(target) | {"name": f"demo {target}"})
-        ended = watch.until_ended(self._api, f"/api/runs/{created['run_id']}")
+        ended = watch.until_ended(self._api, f"/api/runs/{created['run_id']}", device="")
         watch.completed("run", ended)
         return ended
 
@@ -124,7 +124,9 @@ class Story:
     def _simulation(self, run_id: str, costs: Found) -> Any:
         settings = {"mode": "dual", "threshold": "percentile", **costs}
         created = self._api.post("/api/simulations", {"run_id": run_id, "settings": settings})
-        ended = watch.until_ended(self._api, f"/api/simulations/{created['simulation_id']}")
+        ended = watch.until_ended(
+            self._api, f"/api/simulations/{created['simulation_id']}", device=""
+        )
         watch.completed("simulation", ended)
         return ended
 

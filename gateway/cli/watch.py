@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, Final
 
 from rich.progress import Progress, TaskID
@@ -11,14 +12,19 @@ from gateway.cli.api import Api
 from gateway.cli.events import Event, Followed
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
+from gateway.cli.waiting import Waiting
 
 _NOTE_EVERY: Final = 10
 
 
-def until_ended(api: Api, path: str) -> Any:
-    """The answer of `path` after its last event. Its state is not judged: `completed` does that."""
-    with progress.bar() as bar:
-        shown = _Shown(bar)
+def until_ended(api: Api, path: str, *, device: str | None = None) -> Any:
+    """The answer of `path` after its last event. Its state is not judged: `completed` does that.
+
+    `device`: the one it asked for, empty for any, None when that is not known.
+    """
+    waiting = Waiting(api.url, "trainer" if path.startswith("/api/runs/") else "simulator", device)
+    with progress.bar() as bar, closing(waiting):
+        shown = _Shown(bar, waiting)
         for event in Followed(api, f"{path}/events"):
             shown.take(event)
     return api.get(path)
@@ -35,8 +41,9 @@ def completed(what: str, found: Any) -> None:
 class _Shown:
     """Folds as a bar with the fold under way; where there is no terminal, a line now and then."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, waiting: Waiting) -> None:
         self._bar = bar
+        self._waiting = waiting
         self._task: TaskID = bar.add_task("queued", total=None)
 
     def take(self, event: Event) -> None:
@@ -46,6 +53,10 @@ class _Shown:
 
     def _state_changed(self, data: dict[str, Any]) -> None:
         self._bar.update(self._task, description=data["status"].lower())
+        if data["status"] == "QUEUED":
+            self._waiting.begin()
+        else:
+            self._waiting.close()
 
     def _progress(self, data: dict[str, Any]) -> None:
         self._bar.update(

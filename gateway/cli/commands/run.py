@@ -140,7 +140,8 @@ def submit(
         created = api.post("/api/runs", body, key=idempotency_key)
         if watched:
             output.note(f"Run {created['run_id']}")
-            _show_ended(api, f"/api/runs/{created['run_id']}", show)
+            device = given["device"] or ""
+            _show_ended(api, f"/api/runs/{created['run_id']}", show, device=device)
         else:
             hint = f"`stage1 run watch {created['run_id']}` follows it."
             show(created, drawing.shown, lambda _: output.note(hint))
@@ -156,14 +157,14 @@ def watch_(run_name: str, url: str, show: output.Show) -> None:
         _show_ended(api, run_path(api, run_name), show)
 
 
-def _show_ended(api: Api, path: str, show: output.Show) -> None:
+def _show_ended(api: Api, path: str, show: output.Show, *, device: str | None = None) -> None:
     run_id = path.rpartition("/")[2]
     goes_on = (
         f"The run goes on: `stage1 run watch {run_id}` follows it, "
         f"`stage1 run cancel {run_id}` ends it."
     )
     with output.told_when_interrupted(goes_on):
-        ended = watch.until_ended(api, path)
+        ended = watch.until_ended(api, path, device=device)
     show(ended, *_EVERYTHING)
     watch.completed("run", ended)
 

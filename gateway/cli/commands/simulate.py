@@ -86,6 +86,6 @@ def simulate(
         simulation_id = created["simulation_id"]
         goes_on = f"The simulation goes on: `stage1 simulation show {simulation_id}` shows it."
         with output.told_when_interrupted(goes_on):
-            ended = watch.until_ended(api, f"/api/simulations/{simulation_id}")
+            ended = watch.until_ended(api, f"/api/simulations/{simulation_id}", device="")
     show(ended, drawing.shown)
     watch.completed("simulation", ended)
