@@ -6,18 +6,16 @@ beside them and are never read. A simulation's attempt has tables of its own.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Iterable,
-    Iterator,
-    Mapping,
     Sequence,
 )
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 from uuid import UUID
 
@@ -26,6 +24,7 @@ import pyarrow as pa
 from services.runs.domain.folds import Fold, FoldResult
 from services.runs.domain.runs import Run
 from services.runs.domain.simulations import Simulation
+from services.runs.storage.stretches import Stretch, arranged, only_counted, stretches
 from services.shared.arrow_stream import Piece
 from services.shared.series import SeriesStore, Times
 
@@ -102,12 +101,28 @@ class Series:
             end = stretch.end if end_ms is None else min(end_ms, stretch.end)
             if start >= end:
                 continue
-            rows = self._store.read(
-                run.predictions_table, columns, span=Times(start, end), where=stretch.where
-            )
-            async with aclosing(rows):
+            read = self._tangled if stretch.is_tangled else self._in_order
+            async with aclosing(read(run, stretch, columns, Times(start, end))) as rows:
                 async for batch in rows:
                     yield batch
+
+    async def _in_order(
+        self, run: Run, stretch: Stretch, columns: Sequence[str], span: Times
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        table = run.predictions_table
+        rows = self._store.read(table, columns, span=span, where=stretch.where)
+        async with aclosing(rows):
+            async for batch in rows:
+                yield batch
+
+    async def _tangled(
+        self, run: Run, stretch: Stretch, columns: Sequence[str], span: Times
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        needed = list(dict.fromkeys([*columns, "fold", "attempt"]))
+        async with aclosing(self._store.read(run.predictions_table, needed, span=span)) as rows:
+            counted = [only_counted(batch, stretch) async for batch in rows]
+        for batch in await asyncio.to_thread(arranged, counted, columns):
+            yield batch
 
     async def begin_simulated(self, table: str, schema: pa.Schema, key: Sequence[str]) -> None:
         await self._store.create(table, storable(schema), key=key)
@@ -147,54 +162,6 @@ class Series:
             for name, match in found
             if match
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """Rows that one read gives in the order wanted."""
-
-    start: int
-    end: int
-    where: Mapping[str, int]
-
-
-def stretches(folds: Iterable[Fold], bar_interval_ms: int) -> Iterator[Stretch]:
-    """Stored folds in order: neighbours of one attempt together, while their windows lie apart.
-
-    A read costs as much as the table has segments, and every fold is one.
-    """
-    for _, group in groupby(_placed(folds), key=lambda placed: placed[0]):
-        members = [fold for _, fold in group]
-        first, last = members[0].planned, members[-1].planned
-        attempt = {"attempt": members[0].result.attempt} if members[0].result else {}
-        yield Stretch(
-            start=first.test.times_ms.start,
-            # To the last row, not one bar after it: the next may be nearer than that.
-            end=last.test.times_ms.end - bar_interval_ms + 1,
-            where=attempt | ({"fold": first.number} if len(members) == 1 else {}),
-        )
-
-
-def _placed(folds: Iterable[Fold]) -> Iterator[tuple[int, Fold]]:
-    """Stored folds, each with the number of its stretch."""
-    stretch, before = 0, None
-    for fold in folds:
-        if fold.result is None:
-            continue
-        if before is not None and not _continues(before, fold):
-            stretch += 1
-        yield stretch, fold
-        before = fold
-
-
-def _continues(before: Fold, fold: Fold) -> bool:
-    assert before.result
-    assert fold.result
-    return (
-        fold.planned.number == before.planned.number + 1
-        and fold.result.attempt == before.result.attempt
-        and fold.planned.test.rows.start >= before.planned.test.rows.end
-    )
 
 
 def storable(schema: pa.Schema) -> pa.Schema:

@@ -126,9 +126,6 @@ class ScriptedTrainer:
         done_fold = trainer.TrainedFold(fold=number, result=result_of(planned))
         yield trainer.TrainResponse(fold_completed=done_fold)
 
-    async def GetCapabilities(self, request: Any, context: Context) -> Any:
-        return trainer.GetCapabilitiesResponse(device="cpu", slots=1)
-
     def register(self, server: aio.Server) -> None:
         servicer: Any = self
         add_TrainerServiceServicer_to_server(servicer, server)
@@ -206,9 +203,6 @@ class ScriptedSimulator:
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
-
-    async def GetCapabilities(self, request: Any, context: Context) -> Any:
-        return simulator.GetCapabilitiesResponse(slots=1)
 
     def register(self, server: aio.Server) -> None:
         servicer: Any = self

@@ -25,8 +25,9 @@ from services.runs.app.training import Training, TrainingLine
 from services.runs.clients import messages
 from services.runs.domain import events
 from services.runs.domain.columns import DatasetVersion
+from services.runs.domain.feasibility import make_folds
 from services.runs.domain.folds import Fold
-from services.runs.domain.plan import PlannedFold
+from services.runs.domain.plan import Facts, PlannedFold, Windows, boundary_rows, with_times
 from services.runs.domain.runs import Run
 from services.runs.domain.states import StaleAttempt, State
 from services.runs.domain.trials import Trial
@@ -39,9 +40,11 @@ from services.shared.errors import Unavailable
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import arrow_files
-from tests.contract.run_store import NOW, a_run, a_worker, added
+from tests.contract.run_store import HOUR, NOW, a_run, a_worker, added
 from tests.integration.runs.house import PATIENCE_SECONDS
 from tests.integration.runs.peers import SENT, predictions_of, result_of
+
+UNARY_SECONDS = 5.0
 
 
 class FakeClock:
@@ -326,6 +329,51 @@ async def test_a_run_ends_at_once_when_cancelled_and_its_figures_follow(world: W
     assert summary is not None
     assert summary["n_folds"] == 0
     assert await world.outcome(run_id) == ("CANCELLED",)
+
+
+async def test_two_thousand_overlapping_folds_are_cancelled_within_a_call_and_pooled(
+    world: World,
+) -> None:
+    run = overlapping(2000, test_size=5)
+    await added(world.store, run)
+    async with world.store.transaction() as tx:
+        await tx.runs.put(replace(run, folds_completed=run.fold_count))
+        trial = Trial(
+            trial_id=run.run_id, kind="RUN", dataset_slug="s", target="T", started_at_ms=1
+        )
+        await tx.ledger.record(trial)
+    await stored_by_hand(world, run)
+    async with asyncio.timeout(UNARY_SECONDS):
+        cancelled = await world.runs().cancel(run.run_id)
+    assert cancelled.state is State.CANCELLED
+    await world.figures.wait(run.run_id, PATIENCE_SECONDS)
+    summary = (await world.run(run.run_id)).summary
+    assert summary is not None
+    assert (summary["n_folds"], summary["n_rows"]) == (2000, 2004)
+    assert summary["n_overlapping"] == 5 * 2000 - 2004
+
+
+def overlapping(count: int, test_size: int) -> Run:
+    run = a_run()
+    windows = Windows(train_size=600, test_size=test_size, fold_step=1)
+    rows = windows.rows_for_one_fold + count - 1
+    facts = Facts(rows=rows, lookback_rows=1, lookahead_rows=1, bar_interval_ms=HOUR)
+    folds = make_folds(windows, facts)
+    times = {row: row * HOUR for row in boundary_rows(folds)}
+    plan = replace(run.plan, windows=windows, folds=with_times(folds, times, HOUR))
+    return replace(run, plan=plan, fold_count=len(folds))
+
+
+async def stored_by_hand(world: World, run: Run) -> None:
+    """Every fold with its own predictions, and the figures of the first."""
+    told = messages.fold_result_from(result_of(messages.planned_fold(run.plan.folds[0])))
+    result = replace(told, attempt=1, model_sha256="ab" * 32)
+    await world.series.prepare(run)
+    async with world.store.transaction() as tx:
+        for fold in run.plan.folds:
+            batch = predictions_of(messages.planned_fold(fold))
+            await world.series.write_fold(run, fold.number, result, [batch])
+            await tx.runs.put_fold(run.run_id, fold.number, result)
 
 
 async def test_the_outcome_of_a_run_deleted_before_its_figures_is_recorded(world: World) -> None:

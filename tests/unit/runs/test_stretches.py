@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,8 @@ from services.runs.domain.plan import (
     boundary_rows,
     with_times,
 )
-from services.runs.storage.series import stretches
+from services.runs.storage import stretches as module
+from services.runs.storage.stretches import Stretch, arranged, only_counted, stretches
 from tests.contract.run_store import RESULT
 
 BAR = 1000
@@ -32,6 +35,18 @@ def folds_of(step: int, attempts: list[int | None]) -> list[Fold]:
     ]
 
 
+def rows_of(stretch: Stretch, written: list[dict[str, int]]) -> list[dict[str, int]]:
+    """As a series store gives them, and as they are handed on."""
+    span = [row for row in written if stretch.start <= row["time"] < stretch.end]
+    by_time = sorted(span, key=lambda row: (row["time"], row["fold"]))
+    if not stretch.is_tangled:
+        where = stretch.where.items()
+        return [row for row in by_time if all(row[name] == value for name, value in where)]
+    counted = only_counted(pa.RecordBatch.from_pylist(by_time), stretch)
+    batches = arranged([counted], ["time", "fold", "attempt"])
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
 @given(st.integers(1, 15), st.lists(st.none() | st.integers(1, 3), min_size=1, max_size=12))
 def test_stretches_give_every_stored_row_once_in_the_order_of_folds(
     step: int, attempts: list[int | None]
@@ -44,15 +59,9 @@ def test_stretches_give_every_stored_row_once_in_the_order_of_folds(
         for attempt in (1, 2, 3)
         for row in range(f.planned.test.rows.start, f.planned.test.rows.end)
     ]
-    read = [
-        (row["fold"], row["time"], row["attempt"])
-        for stretch in stretches(folds, BAR)
-        for row in sorted(written, key=lambda row: (row["time"], row["fold"]))
-        if stretch.start <= row["time"] < stretch.end
-        and all(row[name] == value for name, value in stretch.where.items())
-    ]
+    read = [row for stretch in stretches(folds, BAR) for row in rows_of(stretch, written)]
     assert read == [
-        (planned.number, row * BAR, attempt)
+        {"time": row * BAR, "fold": planned.number, "attempt": attempt}
         for planned, attempt in stored
         for row in range(planned.test.rows.start, planned.test.rows.end)
     ]
@@ -60,8 +69,18 @@ def test_stretches_give_every_stored_row_once_in_the_order_of_folds(
 
 def test_neighbours_of_one_attempt_are_read_together() -> None:
     assert len(list(stretches(folds_of(10, [1] * 12), BAR))) == 1
-    assert len(list(stretches(folds_of(9, [1] * 12), BAR))) == 12
     assert len(list(stretches(folds_of(10, [1, 1, 2, 2, None, 2]), BAR))) == 3
+
+
+def test_folds_that_overlap_are_read_together_whatever_their_attempt() -> None:
+    assert len(list(stretches(folds_of(1, [1, 2] * 1000), BAR))) == 1
+    assert len(list(stretches(folds_of(9, [1, None, 3, 1]), BAR))) == 2
+
+
+def test_only_so_many_rows_are_put_in_order_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TANGLED_ROWS", 40)
+    found = stretches(folds_of(9, [1] * 10), BAR)
+    assert [list(stretch.attempts) for stretch in found] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 def test_a_chosen_stretch_ends_with_its_last_row() -> None:
