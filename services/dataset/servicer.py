@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -58,7 +59,8 @@ class DatasetServicer(DatasetServiceServicer):
     async def ListDatasets(
         self, request: pb.ListDatasetsRequest, context: Context
     ) -> pb.ListDatasetsResponse:
-        return requests.page(await self._datasets.list(requests.listing(request)))
+        found = await self._datasets.list(requests.listing(request))
+        return await asyncio.to_thread(requests.page, found)
 
     async def GetManifest(
         self, request: pb.GetManifestRequest, context: Context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 from uuid import UUID
 
@@ -32,9 +33,19 @@ class Datasets:
             return dataset, await catalogue.versions(dataset.dataset_id)
 
     async def list(self, listing: Listing) -> Page:
-        async with self._catalogue.transaction() as catalogue:
-            found = await catalogue.datasets(listing)
-        return Page(found[: listing.page_size], len(found) > listing.page_size)
+        """Manifests are read one by one, and no more of them than the page takes."""
+        found: list[Dataset] = []
+        left = listing.page_bytes
+        async with (
+            self._catalogue.transaction() as catalogue,
+            aclosing(catalogue.datasets(listing)) as datasets,
+        ):
+            async for dataset in datasets:
+                left -= dataset.max_message_bytes
+                if len(found) == listing.page_size or (found and left < 0):
+                    return Page(found, True)
+                found.append(dataset)
+        return Page(found, False)
 
     async def manifest(self, name: UUID | str, version: int | None) -> Manifest:
         async with self._catalogue.transaction() as catalogue:

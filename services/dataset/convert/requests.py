@@ -76,29 +76,18 @@ def listing(request: pb.ListDatasetsRequest) -> Listing:
         page_size=checks.between("page_size", request.page_size, 0, MAX_PAGE_SIZE) or PAGE_SIZE,
         after=_cursor(checks, request.page_token),
         skip=checks.between("skip", request.skip, 0, MAX_SKIP),
+        page_bytes=PAGE_BYTES,
     )
     checks.done()
     return found
 
 
 def page(found: Page) -> pb.ListDatasetsResponse:
-    """As many as one message may hold, the first in any case; the token goes on from there."""
-    answer = pb.ListDatasetsResponse()
-    size = 0
-    for dataset in found.datasets:
-        message = dataset_to_proto(dataset)
-        size += message.ByteSize()
-        if answer.datasets and size > PAGE_BYTES:
-            answer.next_page_token = _token(_last(answer))
-            return answer
-        answer.datasets.append(message)
-    answer.next_page_token = _token(_last(answer)) if found.more else ""
-    return answer
-
-
-def _last(answer: pb.ListDatasetsResponse) -> Cursor:
-    last = answer.datasets[-1]
-    return Cursor(last.created_at_ms, UUID(last.dataset_id))
+    last = found.datasets[-1] if found.more else None
+    return pb.ListDatasetsResponse(
+        datasets=[dataset_to_proto(dataset) for dataset in found.datasets],
+        next_page_token=_token(Cursor(last.created_at_ms, last.dataset_id)) if last else "",
+    )
 
 
 def _token(cursor: Cursor) -> str:

@@ -29,7 +29,7 @@ class CalendarName(StrEnum):
     OBSERVED = "observed"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
     """Expected slots without a bar, between two bars that are there."""
 

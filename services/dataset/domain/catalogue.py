@@ -30,6 +30,13 @@ class Dataset:
     def version(self) -> int:
         return self.manifest.version
 
+    @property
+    def max_message_bytes(self) -> int:
+        """An upper bound of its size in an answer, without encoding it."""
+        pairs = [*self.metadata.items(), (self.slug, self.symbol), (self.granularity, self.source)]
+        texts = sum(len(key.encode()) + len(value.encode()) + 20 for key, value in pairs)
+        return 200 + texts + self.manifest.max_message_bytes
+
 
 class ImportState(StrEnum):
     RECEIVED = "RECEIVED"
@@ -70,7 +77,10 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Filters are exact but `text`: a part of slug, symbol or source in any case."""
+    """Filters are exact but `text`: a part of slug, symbol or source in any case.
+
+    A page ends before it is over `page_bytes`, but has one dataset in any case.
+    """
 
     symbol: str | None = None
     granularity: str | None = None
@@ -78,6 +88,7 @@ class Listing:
     after: Cursor | None = None
     skip: int = 0
     page_size: int = 50
+    page_bytes: int = 3 << 20
 
 
 class Attempt(NamedTuple):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from services.dataset.domain.calendars import CalendarName, Gap
 from services.dataset.domain.columns import Column, ColumnType, Role, Table
 from services.dataset.domain.timeline import GapPolicy, Timeline, TimestampConvention
 from services.shared.errors import Conflict
+
+# Numbers of full length, tags and lengths; texts come on top.
+_MANIFEST_BYTES: Final = 400
+_COLUMN_BYTES: Final = 50
+_GAP_BYTES: Final = 35
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,15 @@ class Manifest(Timeline):
     columns: tuple[Column, ...]
     content_hash: str
     exported_at_ms: int
+
+    @property
+    def max_message_bytes(self) -> int:
+        """An upper bound of its size in an answer, without encoding it."""
+        texts = (self.dataset_slug, self.symbol, self.granularity, self.source, self.content_hash)
+        tables = (self.ohlcv_measurement, self.indicator_measurement or "")
+        names = [*texts, *tables, *(column.name for column in self.columns)]
+        counted = _GAP_BYTES * len(self.gaps) + _COLUMN_BYTES * len(self.columns)
+        return _MANIFEST_BYTES + counted + sum(len(name.encode()) for name in names)
 
     def columns_of(self, table: Table) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.table is table)

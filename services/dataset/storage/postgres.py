@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Final
@@ -25,8 +25,9 @@ from services.dataset.domain.catalogue import (
     slug_taken,
     states_before,
 )
-from services.dataset.domain.manifest import from_json, to_json
+from services.dataset.domain.manifest import Manifest, to_json
 from services.dataset.domain.names import measurements
+from services.dataset.storage.manifests import Manifests
 from services.shared.clock import Clock
 from services.shared.errors import NotFound
 from services.shared.postgres import Connection, Pool, load_queries, transaction
@@ -39,28 +40,30 @@ class PostgresCatalogue:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
+        self.manifests = Manifests()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         async with transaction(self._pool) as connection:
-            yield PostgresTransaction(connection, self._clock())
+            yield PostgresTransaction(connection, self._clock(), self.manifests)
 
 
 class PostgresTransaction:
-    def __init__(self, connection: Connection, now_ms: int) -> None:
+    def __init__(self, connection: Connection, now_ms: int, manifests: Manifests) -> None:
         self._connection = connection
+        self._manifests = manifests
         self._now = {"now_ms": now_ms, "oldest_ms": now_ms - KEY_MS}
 
     async def dataset(self, name: UUID | str, version: int | None = None) -> Dataset:
         row = await self._one("find_dataset", _named(name) | {"version": version})
         if row is None:
             raise NotFound(_unknown(name, version))
-        return _dataset(row)
+        return await self._dataset(row)
 
     async def exists(self, slug: str) -> bool:
         return await self._one("find_dataset", _named(slug) | {"version": None}) is not None
 
-    async def datasets(self, listing: Listing) -> Sequence[Dataset]:
+    async def datasets(self, listing: Listing) -> AsyncGenerator[Dataset]:
         pattern = None if listing.text is None else f"%{_escaped(listing.text)}%"
         after_ms, after_id = listing.after or (None, None)
         values = {
@@ -72,7 +75,8 @@ class PostgresTransaction:
             "skip": listing.skip,
             "limit": listing.page_size + 1,
         }
-        return [_dataset(row) for row in await self._all("list_datasets", values)]
+        for row in await self._all("list_datasets", values):
+            yield await self._dataset(row)
 
     async def versions(self, dataset_id: UUID) -> Sequence[int]:
         rows = await self._all("list_versions", {"dataset_id": dataset_id})
@@ -141,7 +145,9 @@ class PostgresTransaction:
         await self._do("insert_version", _version_row(publication))
         if publication.repeatable:
             await self._put_answer(publication, publication.repeatable)
-        return await self.dataset(manifest.dataset_id)
+        row = await self._one("find_dataset", _named(manifest.dataset_id) | {"version": None})
+        assert row is not None
+        return _dataset(row, manifest)  # not by way of what is kept: the COMMIT may fail
 
     async def _put_dataset(self, publication: Publication) -> None:
         manifest = publication.manifest
@@ -179,7 +185,7 @@ class PostgresTransaction:
             raise _reused(repeatable.key)
         dataset = await self._one("find_published", row)
         assert dataset is not None
-        return Published(dataset=_dataset(dataset), report=_report(row["report"]))
+        return Published(dataset=await self._dataset(dataset), report=_report(row["report"]))
 
     async def knows_key(self, key: str) -> bool:
         return await self._one("find_answer", {"key": key}) is not None
@@ -190,6 +196,15 @@ class PostgresTransaction:
     async def settle_imports(self) -> None:
         for statement in ("abandon_imports_in_flight", "clean_published_imports", "forget_answers"):
             await self._do(statement, {})
+
+    async def _dataset(self, row: Mapping[str, Any]) -> Dataset:
+        """Whether it is there is always asked, what its version holds only once."""
+        manifest = self._manifests.get(row["dataset_id"], row["version"])
+        if manifest is None:
+            found = await self._one("find_manifest", row)
+            assert found is not None
+            manifest = await self._manifests.decode(found["manifest"])
+        return _dataset(row, manifest)
 
     async def _do(self, statement: str, values: Mapping[str, Any]) -> int:
         """Executes; gives the number of rows it touched."""
@@ -237,8 +252,9 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [table for row in rows for table in row.values() if table is not None]
 
 
-def _dataset(row: Mapping[str, Any]) -> Dataset:
-    return Dataset(**{**row, "manifest": from_json(row["manifest"])})
+def _dataset(row: Mapping[str, Any], manifest: Manifest) -> Dataset:
+    known = {name: value for name, value in row.items() if name != "version"}
+    return Dataset(**known, manifest=manifest)
 
 
 def _report(plain: Mapping[str, Any]) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
@@ -31,8 +31,8 @@ class CatalogueTransaction(Protocol):
 
     async def exists(self, slug: str) -> bool: ...
 
-    async def datasets(self, listing: Listing) -> Sequence[Dataset]:
-        """Newest first; one more than asked for when there are more."""
+    def datasets(self, listing: Listing) -> AsyncGenerator[Dataset]:
+        """Newest first, each read when it is asked for; one more than a page holds if there is."""
 
     async def versions(self, dataset_id: UUID) -> Sequence[int]: ...
 

@@ -1,7 +1,7 @@
 -- Statements of the catalogue, one name each; columns are always enumerated.
 
 -- name: find_dataset
-SELECT d.dataset_id, d.slug, d.symbol, d.granularity, d.source, d.metadata, v.manifest,
+SELECT d.dataset_id, d.slug, d.symbol, d.granularity, d.source, d.metadata, v.version,
   d.created_at_ms, d.updated_at_ms
 FROM dataset.datasets d
 JOIN dataset.dataset_versions v
@@ -10,7 +10,7 @@ WHERE (d.slug = %(slug)s::text OR d.dataset_id = %(dataset_id)s::uuid)
   AND d.deleted_at_ms IS NULL;
 
 -- name: find_published
-SELECT d.dataset_id, d.slug, d.symbol, d.granularity, d.source, d.metadata, v.manifest,
+SELECT d.dataset_id, d.slug, d.symbol, d.granularity, d.source, d.metadata, v.version,
   d.created_at_ms, v.created_at_ms AS updated_at_ms
 FROM dataset.datasets d
 JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
@@ -22,8 +22,13 @@ FROM dataset.datasets
 WHERE (slug = %(slug)s::text OR dataset_id = %(dataset_id)s::uuid) AND deleted_at_ms IS NULL
 FOR UPDATE;
 
+-- name: find_manifest
+SELECT manifest::text AS manifest
+FROM dataset.dataset_versions
+WHERE dataset_id = %(dataset_id)s AND version = %(version)s;
+
 -- name: list_datasets
-SELECT dataset_id, slug, symbol, granularity, source, metadata, manifest,
+SELECT dataset_id, slug, symbol, granularity, source, metadata, version,
   created_at_ms, updated_at_ms
 FROM dataset.dataset_catalog
 WHERE (%(symbol)s::text IS NULL OR symbol = %(symbol)s)

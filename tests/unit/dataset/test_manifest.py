@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stage1.dataset.v1 import dataset_pb2
-from stage1.dataset.v1.dataset_service_pb2 import ImportDatasetResponse
+from stage1.dataset.v1.dataset_service_pb2 import ImportDatasetResponse, ListDatasetsResponse
 
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import (
@@ -212,6 +212,25 @@ def test_the_largest_answer_to_an_import_fits_into_one_message() -> None:
         dataset=dataset_to_proto(dataset), report=report_to_proto(published)
     )
     assert answer.ByteSize() < UNARY_MESSAGE_BYTES
+
+
+@given(manifests(), st.dictionaries(texts, texts, max_size=5))
+def test_no_answer_is_larger_than_is_known_before(
+    manifest: Manifest, metadata: dict[str, str]
+) -> None:
+    dataset = Dataset(
+        dataset_id=manifest.dataset_id,
+        slug=manifest.dataset_slug,
+        symbol=manifest.symbol,
+        granularity=manifest.granularity,
+        source=manifest.source,
+        metadata=metadata,
+        manifest=manifest,
+        created_at_ms=manifest.last_ohlcv_timestamp_ms,
+        updated_at_ms=manifest.exported_at_ms,
+    )
+    answer = ListDatasetsResponse(datasets=[dataset_to_proto(dataset)])
+    assert answer.ByteSize() <= dataset.max_message_bytes
 
 
 @given(manifests())
