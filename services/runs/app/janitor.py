@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -12,13 +14,15 @@ from services.runs.app.planning import Datasets
 from services.runs.domain.workers import GONE_AFTER_MS
 from services.runs.storage.models import ModelFiles
 from services.runs.storage.protocol import Store
-from services.runs.storage.series import Series
+from services.runs.storage.series import OwnTable, Series
 from services.shared.clock import Clock
-from services.shared.errors import Stage1Error
+from services.shared.errors import Stage1Error, Unavailable
 
 _ROUND_SECONDS: Final = 30.0
 _PIN_GRACE_MS: Final = 60_000  # longer than any CreateRun can take
 _WORKER_GRACE_MS: Final = 10 * GONE_AFTER_MS
+
+Item = TypeVar("Item")
 
 log = structlog.get_logger()
 
@@ -56,16 +60,17 @@ class Janitor:
     async def pool(self) -> None:
         async with self._store.transaction() as tx:
             lacking = await tx.runs.unsummarised()
-        for run_id in lacking:
-            await self._figures.add(run_id)
+        await _each(lacking, self._figures.add)
 
     async def unpin(self) -> None:
         async with self._store.transaction() as tx:
             holders = await tx.ledger.loose_pins(self._clock() - _PIN_GRACE_MS)
-        for holder in holders:
-            await self._datasets.unpin(holder)
-            async with self._store.transaction() as tx:
-                await tx.ledger.tie_pin(holder)
+        await _each(holders, self._unpin)
+
+    async def _unpin(self, holder: UUID) -> None:
+        await self._datasets.unpin(holder)
+        async with self._store.transaction() as tx:
+            await tx.ledger.tie_pin(holder)
 
     async def sweep(self) -> None:
         """Tables and models of runs that are gone, and tables of attempts that do not count."""
@@ -74,20 +79,35 @@ class Janitor:
         async with self._store.transaction() as tx:
             runs = await tx.runs.exist([*ids, *folders])
             simulations = await tx.simulations.current(ids)
-        for table in tables:
-            kept = (
-                simulations.get(table.subject_id) == table.attempt
+        dropped = [
+            table
+            for table in tables
+            if (
+                simulations.get(table.subject_id) != table.attempt
                 if table.is_simulation
-                else table.subject_id in runs
+                else table.subject_id not in runs
             )
-            if not kept:
-                log.info("table_dropped", table=table.name)
-                await self._series.drop(table.name)
-        for run_id in set(folders) - runs:
-            await self._models.remove(run_id)
+        ]
+        await _each(dropped, self._drop)
+        await _each(set(folders) - runs, self._models.remove)
+
+    async def _drop(self, table: OwnTable) -> None:
+        log.info("table_dropped", table=table.name)
+        await self._series.drop(table.name)
 
     async def forget(self) -> None:
         now = self._clock()
         async with self._store.transaction() as tx:
             await tx.ledger.forget_keys(now)
             await tx.workers.forget(now - _WORKER_GRACE_MS)
+
+
+async def _each(items: Iterable[Item], do: Callable[[Item], Awaitable[None]]) -> None:
+    """One that fails does not keep the others waiting. Raises Unavailable: so would they all."""
+    for item in items:
+        try:
+            await do(item)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("chore_failed_on", item=str(item))

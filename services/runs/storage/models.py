@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -18,6 +19,7 @@ from services.shared.series.disk import disk_full_is_told, in_thread
 
 MAX_BYTES: Final = 256 << 20
 _ASIDE: Final = ".part"
+_OURS: Final = re.compile("[0-9a-f]{32}")
 
 
 class ModelFiles:
@@ -44,7 +46,8 @@ class ModelFiles:
         return await asyncio.to_thread(self._runs)
 
     def _runs(self) -> list[UUID]:
-        return [UUID(f.name) for f in self._folder.iterdir()] if self._folder.is_dir() else []
+        names = [f.name for f in self._folder.iterdir()] if self._folder.is_dir() else []
+        return [UUID(name) for name in names if _OURS.fullmatch(name)]
 
 
 class ModelFile:

@@ -36,11 +36,12 @@ from services.runs.storage.models import ModelFiles
 from services.runs.storage.postgres import PostgresStore
 from services.runs.storage.series import COLUMNS, Series
 from services.shared.arrow_stream import ipc_messages
-from services.shared.errors import Unavailable
+from services.shared.errors import DataLoss, Unavailable
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
+from services.shared.series import SeriesStore
 from services.shared.series.arrow_files import arrow_files
-from tests.contract.run_store import HOUR, NOW, a_run, a_worker, added
+from tests.contract.run_store import HOUR, NOW, RESULT, a_run, a_worker, added
 from tests.integration.runs.house import PATIENCE_SECONDS
 from tests.integration.runs.peers import SENT, predictions_of, result_of
 
@@ -82,6 +83,7 @@ class Pins:
 
     def __init__(self) -> None:
         self.unpinned: list[UUID] = []
+        self.refused: set[UUID] = set()
         self.is_away = False
 
     async def version(self, dataset: str, version: int) -> DatasetVersion:
@@ -96,14 +98,24 @@ class Pins:
     async def unpin(self, holder: UUID) -> None:
         if self.is_away:
             raise Unavailable("The dataset service is away.")
+        if holder in self.refused:
+            raise DataLoss(f"The pin of {holder} is damaged.")
         self.unpinned.append(holder)
 
 
 class GatedSeries(Series):
-    """Predictions are read when the gate is open."""
+    """Predictions are read when the gate is open; stuck tables cannot be dropped."""
 
-    gate: asyncio.Event
-    reached: asyncio.Event
+    def __init__(self, store: SeriesStore) -> None:
+        super().__init__(store)
+        self.gate, self.reached = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+        self.stuck: set[str] = set()
+
+    async def drop(self, table: str) -> None:
+        if table in self.stuck:
+            raise DataLoss(f"Table {table} is damaged.")
+        await super().drop(table)
 
     async def predictions(
         self,
@@ -202,8 +214,6 @@ async def world(pool: Pool, tmp_path: Path) -> AsyncIterator[World]:
     async with arrow_files(tmp_path / "series") as series_store:
         store, clock, pins = PostgresStore(pool), FakeClock(), Pins()
         series, models = GatedSeries(series_store), ModelFiles(tmp_path / "models")
-        series.gate, series.reached = asyncio.Event(), asyncio.Event()
-        series.gate.set()
         figures = Figures(store=store, series=series, clock=clock)
         moves = RunMoves(store=store, figures=figures, hub=Hub(), clock=clock)
         janitor = Janitor(
@@ -459,6 +469,49 @@ async def test_the_janitor_pools_what_ended_without_figures(world: World) -> Non
     summary = (await world.run(run.run_id)).summary
     assert summary is not None
     assert summary["n_folds"] == 0
+
+
+async def test_a_run_that_cannot_be_pooled_does_not_keep_others_waiting(world: World) -> None:
+    for _ in range(2):
+        broken = await stored_run_without_rows(world)
+        whole = await queued(world)
+        async with world.store.transaction() as tx:
+            await tx.runs.put(whole.cancel(NOW))
+        await world.janitor.pool()
+        assert (await world.run(broken.run_id)).summary is None
+        assert (await world.run(whole.run_id)).summary is not None
+
+
+async def stored_run_without_rows(world: World) -> Run:
+    run = await queued(world)
+    await world.series.prepare(run)
+    async with world.store.transaction() as tx:
+        await tx.runs.put_fold(run.run_id, 0, RESULT)
+        await tx.runs.put(run.cancel(NOW))
+    return run
+
+
+async def test_a_pin_that_cannot_be_given_back_does_not_keep_others_waiting(world: World) -> None:
+    refused, holder = uuid4(), uuid4()
+    world.pins.refused.add(refused)
+    async with world.store.transaction() as tx:
+        await tx.ledger.loosen_pin(refused, world.clock.now)
+        await tx.ledger.loosen_pin(holder, world.clock.now + 1)
+    world.clock.now += 60_002
+    await world.janitor.unpin()
+    assert holder in world.pins.unpinned
+    async with world.store.transaction() as tx:
+        assert await tx.ledger.tie_pin(refused)
+
+
+async def test_a_table_that_cannot_be_dropped_does_not_keep_others_waiting(world: World) -> None:
+    gone = [a_run() for _ in range(3)]
+    for run in gone:
+        await world.series.prepare(run)
+    world.series.stuck.add(gone[0].predictions_table)
+    await world.janitor.sweep()
+    left = [table.name for table in await world.series.own_tables()]
+    assert left == [gone[0].predictions_table]
 
 
 async def test_the_janitor_drops_tables_and_models_of_runs_that_are_gone(world: World) -> None:

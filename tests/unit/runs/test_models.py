@@ -56,6 +56,13 @@ async def test_the_models_of_a_run_are_removed_with_it(tmp_path: Path) -> None:
     assert await files.runs() == [other]
 
 
+async def test_folders_that_are_not_ours_are_no_runs(tmp_path: Path) -> None:
+    files, run_id = ModelFiles(tmp_path), uuid4()
+    for name in (run_id.hex, str(uuid4()), "lost+found"):
+        (tmp_path / name).mkdir()
+    assert await files.runs() == [run_id]
+
+
 async def test_a_model_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
