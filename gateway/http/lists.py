@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
-_PAGE: Final = 100
+PAGE: Final = 100
 
 Answer = TypeVar("Answer", bound="Paged")
 Item = TypeVar("Item")
@@ -27,7 +27,7 @@ async def collect(
     """Up to `limit` items by `ask(page_size, page_token, skip)`, and the token of what follows."""
     found: list[Item] = []
     while limit is None or len(found) < limit:
-        size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+        size = PAGE if limit is None else min(PAGE, limit - len(found))
         answer = await ask(size, page_token, offset)
         found += items_of(answer)
         page_token, offset = answer.next_page_token, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import polars as pl
@@ -10,9 +11,9 @@ from stage1.dataset.v1.dataset_service_pb2 import GetDatasetRequest
 from stage1.runs.v1 import run_pb2
 from stage1.runs.v1 import run_service_pb2 as pb
 
-from gateway.http import events, stream
+from gateway.http import events, folds, stream
 from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, RunId
-from gateway.http.lists import collect
+from gateway.http.lists import PAGE, collect
 from gateway.http.media import OneMediaType
 from gateway.http.numbers import natural, quoted
 from gateway.http.peers import Peers, asking
@@ -43,18 +44,19 @@ async def plan_run(peers: PeersDep, spec: schemas.RunSpec) -> schemas.Plan:
     return shapes.plan(answer.plan)
 
 
-@router.post("/api/runs", status_code=202)
+@router.post("/api/runs", status_code=202, response_model=schemas.RunDetail)
 async def create_run(
-    peers: PeersDep, response: Response, body: schemas.NewRun, key: IdempotencyKey = ""
-) -> schemas.RunDetail:
+    peers: PeersDep, body: schemas.NewRun, key: IdempotencyKey = ""
+) -> Response:
     """Plans and queues a run; its address is in Location."""
     with asking("runs"):
         answer = await peers.runs.CreateRun(
             pb.CreateRunRequest(idempotency_key=key, name=body.name, spec=shapes.spec(body))
         )
-    response.headers["location"] = f"/api/runs/{answer.run.run_id}"
     planned = [run_pb2.Fold(planned=fold) for fold in answer.plan.folds]
-    return shapes.detail(answer.run, planned)
+    headers = {"location": f"/api/runs/{answer.run.run_id}"}
+    pages = folds.cut(planned)
+    return await folds.detail(answer.run, pages, status=HTTPStatus.ACCEPTED, headers=headers)
 
 
 @router.get("/api/runs")
@@ -101,18 +103,22 @@ async def _listed(peers: Peers, asked: pb.ListRunsRequest, query: Page) -> schem
     return schemas.RunList(runs=runs, count=len(runs), next_page_token=token)
 
 
-@router.get("/api/runs/{run_id}")
-@router.get("/api/walkforward/runs/{run_id}", deprecated=True, operation_id="get_walkforward_run")
-async def get_run(peers: PeersDep, run_id: RunId) -> schemas.RunDetail:
+@router.get("/api/runs/{run_id}", response_model=schemas.RunDetail)
+@router.get(
+    "/api/walkforward/runs/{run_id}",
+    response_model=schemas.RunDetail,
+    deprecated=True,
+    operation_id="get_walkforward_run",
+)
+async def get_run(peers: PeersDep, run_id: RunId) -> Response:
     """A run as it stands, with its folds."""
-    return shapes.detail(await _run(peers, run_id), await _folds(peers, run_id))
+    return await folds.detail(await _run(peers, run_id), _folds(peers, run_id))
 
 
-@router.get("/api/runs/{run_id}/folds")
-async def list_folds(peers: PeersDep, run_id: RunId) -> schemas.FoldList:
+@router.get("/api/runs/{run_id}/folds", response_model=schemas.FoldList)
+async def list_folds(peers: PeersDep, run_id: RunId) -> Response:
     """All folds in order; what a fold gave is null until it is stored."""
-    folds = [shapes.fold(f) for f in await _folds(peers, run_id)]
-    return schemas.FoldList(folds=folds, count=len(folds))
+    return await folds.listed(_folds(peers, run_id))
 
 
 @router.get("/api/runs/{run_id}/predictions", responses=_PREDICTIONS, response_class=Response)
@@ -170,15 +176,13 @@ async def _run(peers: Peers, run_id: str) -> run_pb2.Run:
         return (await peers.runs.GetRun(pb.GetRunRequest(run_id=run_id))).run
 
 
-async def _folds(peers: Peers, run_id: str) -> list[run_pb2.Fold]:
-    async def page(size: int, token: str, _: int) -> pb.ListFoldsResponse:
-        return await peers.runs.ListFolds(
-            pb.ListFoldsRequest(run_id=run_id, page_size=size, page_token=token)
-        )
-
-    with asking("runs"):
-        found, _ = await collect(page, lambda answer: list(answer.folds))
-    return found
+async def _folds(peers: Peers, run_id: str) -> folds.Pages:
+    asked, is_last = pb.ListFoldsRequest(run_id=run_id, page_size=PAGE), False
+    while not is_last:
+        with asking("runs"):
+            answer = await peers.runs.ListFolds(asked)
+        asked.page_token, is_last = answer.next_page_token, not answer.next_page_token
+        yield folds.Page(folds=answer.folds, is_last=is_last)
 
 
 def _fold_numbers(text: str) -> list[int]:

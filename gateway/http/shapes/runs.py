@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -76,16 +75,15 @@ def run(proto: run_pb2.Run) -> schemas.Run:
     return schemas.Run(**_run(proto))
 
 
-def detail(proto: run_pb2.Run, folds: Iterable[run_pb2.Fold]) -> schemas.RunDetail:
+def links(proto: run_pb2.Run) -> dict[str, str]:
     here = f"/api/runs/{proto.run_id}"
     parts = ("folds", "predictions", "events")
-    links = {
+    return {
         "self": here,
         **{part: f"{here}/{part}" for part in parts},
         "dataset": f"/api/datasets/{proto.plan.dataset_id}",
         "simulations": f"/api/simulations?run_id={proto.run_id}",
     }
-    return schemas.RunDetail(**_run(proto), folds=[fold(f) for f in folds], links=links)
 
 
 def _run(proto: run_pb2.Run) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from stage1.dataset.v1.dataset_service_pb2_grpc import (
     DatasetServiceServicer,
     add_DatasetServiceServicer_to_server,
 )
-from stage1.runs.v1 import run_pb2
+from stage1.runs.v1 import plan_pb2, run_pb2
 from stage1.runs.v1 import run_service_pb2 as runs_pb
 from stage1.runs.v1.run_service_pb2_grpc import RunServiceServicer, add_RunServiceServicer_to_server
 
@@ -112,6 +112,36 @@ class ToldRun(RunServiceServicer):
             self.left.set()
 
 
+class ManyFolds(RunServiceServicer):
+    """A run of so many stored folds; every page after the first waits until it may go."""
+
+    def __init__(self, count: int) -> None:
+        self.may_go_on = asyncio.Event()
+        self._folds = [
+            run_pb2.Fold(
+                planned=plan_pb2.PlannedFold(fold=number),
+                result=run_pb2.FoldResult(metrics={"n_judged": number}),
+            )
+            for number in range(count)
+        ]
+
+    async def GetRun(
+        self, request: runs_pb.GetRunRequest, context: Context
+    ) -> runs_pb.GetRunResponse:
+        run = run_pb2.Run(run_id=request.run_id, state=run_pb2.Run.STATE_COMPLETED)
+        return runs_pb.GetRunResponse(run=run)
+
+    async def ListFolds(
+        self, request: runs_pb.ListFoldsRequest, context: Context
+    ) -> runs_pb.ListFoldsResponse:
+        start = int(request.page_token or 0)
+        if start:
+            await self.may_go_on.wait()
+        end = start + request.page_size
+        more = str(end) if end < len(self._folds) else ""
+        return runs_pb.ListFoldsResponse(folds=self._folds[start:end], next_page_token=more)
+
+
 def state(sequence: int, name: str) -> run_pb2.Event:
     return run_pb2.Event(sequence=sequence, state_changed=run_pb2.StateChanged(state=name))
 
@@ -137,5 +167,5 @@ def bars(servicer: ManyBars) -> Callable[[aio.Server], None]:
     return lambda server: add_DatasetServiceServicer_to_server(servicer, server)
 
 
-def run(servicer: ToldRun) -> Callable[[aio.Server], None]:
+def run(servicer: RunServiceServicer) -> Callable[[aio.Server], None]:
     return lambda server: add_RunServiceServicer_to_server(servicer, server)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 
 import httpx
+import orjson
 import pytest
 from grpc.aio import AioRpcError
 
@@ -18,6 +19,7 @@ from tests.integration.gateway.scripted import (
     HEARTBEAT,
     ROWS,
     ManyBars,
+    ManyFolds,
     ToldRun,
     bars,
     example,
@@ -100,6 +102,33 @@ async def test_events_of_a_service_that_goes_away_are_cut_off() -> None:
     async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/api/runs/r/events")
+
+
+@pytest.mark.parametrize("path", ["/api/runs/r", "/api/runs/r/folds"])
+async def test_folds_go_out_while_later_ones_are_still_asked_for(path: str) -> None:
+    servicer = example(ManyFolds, 250)
+    async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
+        async with asyncio.timeout(30), client.stream("GET", path) as answer:
+            pieces = answer.aiter_bytes()
+            begin = await anext(pieces)
+            assert b'"fold_number":0,' in begin
+            assert b'"fold_number":100,' not in begin
+            servicer.may_go_on.set()
+            found = orjson.loads(begin + b"".join([piece async for piece in pieces]))
+    assert [fold["fold_number"] for fold in found["folds"]] == list(range(250))
+    assert [fold["metrics"]["n_judged"] for fold in found["folds"]] == list(range(250))
+    assert found.get("count", 250) == 250
+
+
+@pytest.mark.parametrize("count", [0, 1, 100])
+async def test_folds_of_one_page_have_an_etag(count: int) -> None:
+    servicer = example(ManyFolds, count)
+    async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
+        for path in ("/api/runs/r", "/api/runs/r/folds"):
+            answer = await client.get(path)
+            assert len(answer.json()["folds"]) == count
+            known = {"if-none-match": answer.headers["etag"]}
+            assert (await client.get(path, headers=known)).status_code == 304
 
 
 async def test_a_browser_that_leaves_ends_the_watch() -> None:
