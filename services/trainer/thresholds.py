@@ -13,6 +13,7 @@ from services.trainer.domain import Floats, Optimal, Thresholds
 
 SHARE: Final = 0.05  # nominal, of each percentile threshold; and the least an optimal one keeps
 MIN_CASES: Final = 20
+TIE: Final = 1e-9  # relative, of profit factors: far above the rounding of their sums
 
 
 def from_validation(prediction: Floats, target: Floats) -> Thresholds:
@@ -40,7 +41,8 @@ def optimal_long(prediction: Floats, target: Floats) -> Optimal | None:
     """The threshold whose cases, prediction ≥ it, have the best profit factor above 1.
 
     Candidates are the midpoints between distinct predictions; an infinite profit factor
-    ranks above finite ones, ties go to more cases.
+    ranks above finite ones, ties go to more cases. What differs by less than
+    `TIE` is equal, also to 1.
     """
     order = np.argsort(-prediction, kind="stable")
     ranked, returns = prediction[order], target[order]
@@ -51,10 +53,10 @@ def optimal_long(prediction: Floats, target: Floats) -> Optimal | None:
     factor = np.full(cases.size, np.nan)
     np.divide(wins, losses, out=factor, where=losses > 0)
     factor[(losses == 0) & (wins > 0)] = np.inf
-    worth = factor > 1
+    worth = factor > 1 + TIE
     if not worth.any():
         return None
-    at = np.flatnonzero(factor == factor[worth].max())[-1]
+    at = np.flatnonzero(worth & (factor >= factor[worth].max() * (1 - TIE)))[-1]
     n, best = int(cases[at]), float(factor[at])
     middle = ranked[n] + (ranked[n - 1] - ranked[n]) / 2
     # Neighbouring floats have no number between them.

@@ -66,6 +66,24 @@ def test_the_optimal_short_threshold_is_the_best_of_all_midpoints(
         assert found == Optimal(-mirrored.threshold, mirrored.cases, mirrored.profit_factor)
 
 
+@given(validation, st.sampled_from([0.1, 0.3, 0.7, 1e-4]))
+def test_ties_and_a_profit_factor_of_one_are_seen_through_the_rounding_of_sums(
+    data: tuple[list[int], list[int]], unit: float
+) -> None:
+    prediction, target = (np.array(part, dtype=np.float64) for part in data)
+    expected, found = brute_force_long(prediction, target), optimal_long(prediction, target * unit)
+    assert (expected is None) == (found is None)
+    if expected and found:
+        assert (found.threshold, found.cases) == (expected.threshold, expected.cases)
+        assert found.profit_factor == pytest.approx(expected.profit_factor)
+
+
+def test_wins_that_only_rounding_puts_above_the_losses_are_no_edge() -> None:
+    prediction = np.array([0.0] * 20 + [1.0] * 21)
+    target = np.array([0.0] * 20 + [0.1, 0.2, -0.3] * 7)
+    assert optimal_long(prediction, target) is None
+
+
 @given(validation)
 def test_an_optimal_threshold_selects_the_cases_it_reports(
     data: tuple[list[int], list[int]],
