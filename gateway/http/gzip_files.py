@@ -12,6 +12,7 @@ PIECE_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _WINDOW: Final = 16 + zlib.MAX_WBITS  # with a gzip header
 _RATIO: Final = 200
+_REASON: Final = "BODY_TOO_LARGE"  # as of a body that is too large as it comes
 _RATIO_FREE_BYTES: Final = 64 << 20  # a small file of one repeated line is no attack
 
 
@@ -53,6 +54,8 @@ def _inflated(decoder: zlib._Decompress, packed: bytes, name: str) -> bytes:
 
 def _refuse_bomb(name: str, taken: int, given: int, max_bytes: int) -> None:
     if given > max_bytes:
-        raise TooLarge(f"{name} is over the limit of {max_bytes} bytes when unpacked.")
+        sentence = f"{name} is over the limit of {max_bytes} bytes when unpacked."
+        raise TooLarge(sentence, reason=_REASON)
     if given > max(_RATIO_FREE_BYTES, _RATIO * taken):
-        raise TooLarge(f"{name} unpacks to more than {_RATIO} times its size.")
+        sentence = f"{name} unpacks to more than {_RATIO} times its size."
+        raise TooLarge(sentence, reason=_REASON)
