@@ -20,7 +20,9 @@ from services.shared.errors import InvalidRequest, Violation
 MAX_PAGE: Final = 1000
 MAX_SKIP: Final = 100_000
 _DEFAULT_PAGE: Final = 50
+MAX_NAME: Final = 200  # names of columns are shorter
 _PAGE_BYTES: Final = 3 << 20
+_MOST_MS: Final = 10**13  # PostgreSQL and Python know times far beyond it
 _STATES: Final[Mapping[int, State | None]] = {
     number: State(name.removeprefix("STATE_")) if number else None
     for name, number in run_pb2.Run.State.items()
@@ -80,6 +82,8 @@ class Checks:
     def text(self, field: str, value: str, most: int) -> str:
         if len(value) > most:
             self.refuse(field, f"has {len(value)} characters, and may have {most}")
+        elif "\0" in value:
+            self.refuse(field, "contains a NUL character")
         return value
 
     def uuid(self, field: str, text: str) -> UUID:
@@ -108,10 +112,13 @@ class Checks:
     def _after(self, token: str) -> tuple[int, UUID]:
         try:
             ms, _, item = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-            return int(ms), UUID(item)
+            place = int(ms), UUID(item)
         except (ValueError, binascii.Error):
+            place = None
+        if place is None or abs(place[0]) > _MOST_MS:
             self.refuse("page_token", f"is {token!r}, which no answer gave")
             return 0, _NOBODY
+        return place
 
 
 def fitting(answers: Iterable[Sized]) -> list[Sized]:

@@ -15,7 +15,7 @@ from services.runs.app.once import Once
 from services.runs.app.runs import WantedPredictions
 from services.runs.clients import messages
 from services.runs.convert import specs
-from services.runs.convert.checks import Checks, fitting
+from services.runs.convert.checks import MAX_NAME, Checks, fitting
 from services.runs.domain import events
 from services.runs.domain.folds import Fold
 from services.runs.domain.runs import Run, RunSpec
@@ -36,7 +36,7 @@ def planned_spec(request: pb.PlanRunRequest) -> RunSpec:
 def creation(request: pb.CreateRunRequest) -> tuple[RunSpec, str, Once | None]:
     checks = Checks()
     spec = specs.spec_from(request.spec, checks)
-    name = checks.text("name", request.name, 200)
+    name = checks.text("name", request.name, MAX_NAME)
     body = pb.CreateRunRequest(name=request.name, spec=request.spec)
     repeatable = once("CreateRun", request.idempotency_key, body, checks)
     checks.done()
@@ -54,10 +54,10 @@ def listing(request: pb.ListRunsRequest) -> tuple[RunFilter, Page]:
     checks = Checks()
     wanted = RunFilter(
         dataset_id=checks.uuid_or_any("dataset_id", request.dataset_id),
-        dataset_slug=request.dataset_slug or None,
+        dataset_slug=checks.text("dataset_slug", request.dataset_slug, MAX_NAME) or None,
         state=checks.state(request.state),
-        target=request.target_column or None,
-        text=checks.text("text", request.text, 200) or None,
+        target=checks.text("target_column", request.target_column, MAX_NAME) or None,
+        text=checks.text("text", request.text, MAX_NAME) or None,
     )
     page = checks.page(request.page_size, request.page_token, request.skip)
     checks.done()

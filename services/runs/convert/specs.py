@@ -8,7 +8,7 @@ from typing import Any, Final
 from stage1.runs.v1 import plan_pb2
 
 from services.runs.clients import messages
-from services.runs.convert.checks import Checks
+from services.runs.convert.checks import MAX_NAME, Checks
 from services.runs.domain.plan import Windows
 from services.runs.domain.runs import (
     Learner,
@@ -22,6 +22,7 @@ from services.shared.learner import OBJECTIVE, said_twice, with_defaults
 _WALK: Final = "spec.walk_forward"
 _LEARNER: Final = "spec.learner"
 _MOST_ROWS: Final = 2**31 - 1
+_MOST_PARAMETER: Final = 1000  # interaction_constraints can be long
 _DEVICES: Final = ("", "cpu", "cuda")
 # Parameters that would undo what the run records of itself.
 _ELSEWHERE: Final[Mapping[str, str]] = {
@@ -50,8 +51,10 @@ def spec_from(message: plan_pb2.RunSpec, checks: Checks) -> RunSpec:
     return RunSpec(
         dataset=checks.text("spec.dataset", message.dataset, 64),
         version=checks.between("spec.version", message.version, 0, _MOST_ROWS),
-        target=message.target_column,
-        features=tuple(message.feature_columns),
+        target=checks.text("spec.target_column", message.target_column, MAX_NAME),
+        features=tuple(
+            checks.text("spec.feature_columns", name, MAX_NAME) for name in message.feature_columns
+        ),
         windows=_windows(message, checks),
         learner=_learner(message.learner, checks),
         signal_rules=_rules(message.signal_rules, checks),
@@ -106,6 +109,8 @@ def _learner(message: plan_pb2.Learner, checks: Checks) -> Learner:
 
 def _parameters(given: Mapping[str, str], checks: Checks) -> dict[str, str]:
     """With the defaults filled in; XGBoost itself judges the rest."""
+    for text in (text for item in given.items() for text in item):
+        checks.text(f"{_LEARNER}.parameters", text, _MOST_PARAMETER)
     for name in sorted(given.keys() & _ELSEWHERE.keys()):
         checks.refuse(f"{_LEARNER}.parameters.{name}", f"belongs into {_ELSEWHERE[name]}")
     if given.get("objective", OBJECTIVE) != OBJECTIVE:

@@ -7,7 +7,7 @@ from typing import Final
 
 from stage1.runs.v1 import worker_service_pb2 as pb
 
-from services.runs.convert.checks import Checks
+from services.runs.convert.checks import MAX_NAME, Checks
 from services.runs.domain.workers import Kind, Worker
 
 _KINDS: Final = {pb.Worker.KIND_TRAINER: Kind.TRAINER, pb.Worker.KIND_SIMULATOR: Kind.SIMULATOR}
@@ -21,6 +21,8 @@ def worker_from(message: pb.Worker) -> Worker:
         checks.refuse("worker.device", f"is {message.device!r}, and may be cpu or cuda")
     if not re.fullmatch(r"[\w.\-\[\]:]{1,255}:\d{1,5}", message.address):
         checks.refuse("worker.address", f"is {message.address!r}, which is not host:port")
+    for text in (text for item in message.versions.items() for text in item):
+        checks.text("worker.versions", text, MAX_NAME)
     worker = Worker(
         worker_id=checks.uuid("worker.worker_id", message.worker_id),
         kind=_KINDS.get(message.kind, Kind.TRAINER),

@@ -70,9 +70,10 @@ async def test_an_address_off_the_allow_list_is_refused(service: Service, addres
 
 async def test_everything_wrong_with_a_worker_is_told_at_once(service: Service) -> None:
     wrong = pb.Worker(worker_id="x", address="nowhere", device="tpu", memory_bytes=-1)
+    wrong.versions["numba"] = "a\0b"
     with pytest.raises(InvalidRequest) as caught:
         await service.register(wrong)
     assert [v.field for v in caught.value.violations] == [
-        *("worker.kind", "worker.device", "worker.address"),
+        *("worker.kind", "worker.device", "worker.address", "worker.versions"),
         *("worker.worker_id", "worker.memory_bytes", "worker.slots"),
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from uuid import UUID, uuid4
 
 import pytest
@@ -163,6 +164,33 @@ def test_any_other_token_is_refused_or_read(token: str) -> None:
     except InvalidRequest as error:
         refused = [v.field for v in error.violations]
     assert refused in ([], ["page_token"])
+
+
+@pytest.mark.parametrize("ms", ["9" * 17, "-" + "9" * 17, "9" * 5000, str(2**63)])
+def test_a_token_of_no_time_there_is_is_refused(ms: str) -> None:
+    token = base64.urlsafe_b64encode(f"{ms}:{UUID(int=0)}".encode()).decode()
+    checks = Checks()
+    checks.page(0, token, 0)
+    with pytest.raises(InvalidRequest) as caught:
+        checks.done()
+    assert [v.field for v in caught.value.violations] == ["page_token"]
+
+
+def test_text_that_no_database_takes_is_refused_wherever_it_stands() -> None:
+    bad = "a\0b"
+    asked = plan_pb2.RunSpec(dataset=bad, target_column=bad, feature_columns=["RSI", bad])
+    asked.learner.parameters[bad] = "1"
+    asked.learner.parameters["gamma"] = bad
+    with pytest.raises(InvalidRequest) as caught:
+        convert.creation(pb.CreateRunRequest(idempotency_key=bad, name=bad, spec=asked))
+    assert [v.field for v in caught.value.violations] == [
+        *("spec.dataset", "spec.target_column", "spec.feature_columns"),
+        *["spec.learner.parameters"] * 2,
+        *("name", "idempotency_key"),
+    ]
+    with pytest.raises(InvalidRequest) as caught:
+        convert.listing(pb.ListRunsRequest(dataset_slug=bad, target_column=bad, text=bad))
+    assert [v.field for v in caught.value.violations] == ["dataset_slug", "target_column", "text"]
 
 
 def test_a_page_that_would_not_fit_is_cut_and_goes_on_after_the_cut() -> None:
