@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final, Literal, TypeVar
 
-from fastapi import UploadFile
+from fastapi import Request, UploadFile
 from pydantic import TypeAdapter, ValidationError
 from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1.dataset_service_pb2 import ImportDatasetRequest, PartBytes
@@ -24,6 +25,13 @@ _MANIFEST: Final = TypeAdapter(ClaimedManifest)
 
 Parsed = TypeVar("Parsed")
 TableName = Literal["ohlcv", "indicators"]
+
+
+async def each_once(request: Request) -> None:
+    """Of two parts of one name the form would keep the last, and say nothing."""
+    named = Counter(name for name, _ in (await request.form()).multi_items())
+    if twice := [name for name, count in named.items() if count > 1]:
+        raise InvalidRequest([Violation(name, "is given more than once") for name in twice])
 
 
 async def header(form: ImportForm, key: str) -> import_pb2.ImportHeader:

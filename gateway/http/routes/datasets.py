@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Response
+from fastapi import APIRouter, Depends, Form, Query, Response
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.runs.v1.run_service_pb2 import CountUsesRequest
 
@@ -50,7 +50,7 @@ async def list_datasets(
     return schemas.DatasetList(datasets=datasets, count=len(datasets), next_page_token=token)
 
 
-@router.post("", status_code=201, form_limits={"max_files": 3, "max_fields": 64})
+@router.post("", status_code=201, form_limits={"max_files": 3, "max_fields": 64}, dependencies=[Depends(upload.each_once)])
 async def import_dataset(
     peers: PeersDep,
     settings: SettingsDep,

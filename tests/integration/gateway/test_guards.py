@@ -179,6 +179,13 @@ async def test_more_files_than_there_are_names_for_are_refused(alone: httpx.Asyn
     refusal(answer, 400, "BAD_REQUEST")
 
 
+async def test_a_part_that_is_given_twice_is_refused(alone: httpx.AsyncClient) -> None:
+    files = [("ohlcv", (f"{i}.csv", b"x")) for i in range(2)]
+    answer = await alone.post("/api/datasets", files=files, data={"slug": ["a", "b"]})
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"ohlcv", "slug"}
+    assert "ohlcv is given more than once" in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b'"text"', b"\xff\xfe", b"{}", b'{"dataset": 5}', b"null"]
 )
