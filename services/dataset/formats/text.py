@@ -6,6 +6,7 @@ Everything is done on the whole buffer with numpy; polars then sees only well-fo
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -56,18 +57,42 @@ def _decoded(raw: bytes) -> bytes:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
         raise refused(f"has a NUL byte in line {line}: it is no text file")
     if not raw.isascii():
-        try:
-            raw.decode()
-        except UnicodeDecodeError as error:
-            line = raw.count(b"\n", 0, error.start) + 1
-            raise refused(
-                f"is not UTF-8: line {line} has the byte 0x{raw[error.start]:02x}"
-            ) from None
+        _refuse_other_encodings(raw)
     data = raw.removeprefix(_BOM)
     if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n") if b"\n" in data else data.replace(b"\r", b"\n")
-        data = re.sub(rb"\r+\n", b"\n", data) if b"\r" in data else data
+        data = _with_newlines(data)
     return data if data.endswith(b"\n") else data + b"\n"
+
+
+def _refuse_other_encodings(raw: bytes) -> None:
+    for start, block in line_blocks(raw):
+        try:
+            block.decode()
+        except UnicodeDecodeError as error:
+            at = start + error.start
+            line = raw.count(b"\n", 0, at) + 1
+            raise refused(f"is not UTF-8: line {line} has the byte 0x{raw[at]:02x}") from None
+
+
+def _with_newlines(data: bytes) -> bytes:
+    """One newline for every CRLF (or CR, when there is no newline at all)."""
+    if b"\n" not in data:
+        return data.replace(b"\r", b"\n")
+    lines = io.BytesIO()
+    for _, block in line_blocks(data):
+        block = block.replace(b"\r\n", b"\n")
+        lines.write(re.sub(rb"\r+\n", b"\n", block) if b"\r" in block else block)
+    return lines.getvalue()
+
+
+def line_blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Whole lines, about a MiB at a time: bytes are worked on with the interpreter locked, and
+    in one go the event loop would stand still for all of them."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _BLOCK) + 1 or len(data)
+        yield start, data[start:end]
+        start = end
 
 
 def _without_blank_lines(data: bytes) -> tuple[bytes, Int64s]:
