@@ -121,10 +121,10 @@ async def _rows_of_times(
     return range(start, count if query.end_ts_ms is None else next(found))
 
 
-async def _manifest(peers: Peers, dataset: str, version: int) -> dataset_pb2.Manifest:
+async def _manifest(peers: Peers, dataset: str, version: int | None) -> dataset_pb2.Manifest:
     with asking("dataset"):
         answer = await peers.datasets.GetManifest(
-            pb.GetManifestRequest(dataset=dataset, version=version)
+            pb.GetManifestRequest(dataset=dataset, version=version or 0)
         )
     return answer.manifest
 

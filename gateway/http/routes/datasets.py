@@ -97,6 +97,6 @@ async def get_manifest(
     """What a version holds."""
     with asking("dataset"):
         answer = await peers.datasets.GetManifest(
-            pb.GetManifestRequest(dataset=dataset, version=query.version)
+            pb.GetManifestRequest(dataset=dataset, version=query.version or 0)
         )
     return shapes.manifest(answer.manifest)

@@ -101,7 +101,7 @@ class DeleteQuery(Asked):
 
 
 class VersionQuery(Asked):
-    version: Version = 0
+    version: Version | None = Field(default=None, description="Newest without.")
 
 
 class IndexMapQuery(VersionQuery):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.http.schemas.common import Answer, Asked, Int32, Iso, Milliseconds, Page, Version
 
@@ -27,11 +27,21 @@ class WalkConfig(Asked):
     strict: bool | None = Field(default=None, description="Warnings become errors; default false.")
 
 
+def _single(value: Any) -> Any:
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError("must be a number, a text or true/false")
+    return value
+
+
+# The check comes first: of a union pydantic would name every kind that it is not.
+Parameter = Annotated[str | bool | int | float, BeforeValidator(_single)]
+
+
 class Hyperparameters(BaseModel):
     """Any other name is a parameter of XGBoost, which checks it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, str | bool | int | float] = Field(init=False)
+    __pydantic_extra__: dict[str, Parameter] = Field(init=False)
 
     num_boost_round: Int32 | None = Field(default=None, description="Default 2000.")
     early_stopping_rounds: Int32 | None = Field(default=None, description="Default 50.")
@@ -52,7 +62,7 @@ class SignalRules(Asked):
 
 class RunSpec(Asked):
     dataset: str = Field(max_length=128, description="UUID or slug.", examples=["eurusd_1h"])
-    version: Version = 0
+    version: Version | None = Field(default=None, description="Newest without.")
     target_column: str = Field(default="", description="May be left out when there is one only.")
     feature_columns: list[str] = Field(default_factory=list, description="Empty: every feature.")
     walk_config: WalkConfig = Field(default_factory=WalkConfig)

@@ -19,7 +19,7 @@ _TRANSFORM: Final = "TARGET_TRANSFORM_"
 def spec(asked: schemas.RunSpec) -> plan_pb2.RunSpec:
     return plan_pb2.RunSpec(
         dataset=asked.dataset,
-        version=asked.version,
+        version=asked.version or 0,
         target_column=asked.target_column,
         feature_columns=asked.feature_columns,
         walk_forward=plan_pb2.WalkForward(**asked.walk_config.model_dump()),

@@ -199,6 +199,25 @@ async def test_a_body_deeper_than_anyone_needs_is_400(alone: httpx.AsyncClient) 
     assert answer.status_code == 400
 
 
+async def test_a_run_of_version_0_is_refused(alone: httpx.AsyncClient) -> None:
+    answer = await alone.post("/api/runs", json={"dataset": "a", "version": 0})
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"version"}
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [1], None])
+async def test_a_parameter_that_is_no_single_value_is_named_once(
+    alone: httpx.AsyncClient, value: object
+) -> None:
+    body = {"dataset": "a", "hyperparameters": {"learning_rate": value}}
+    answer = await alone.post("/api/runs", json=body)
+    assert refusal(answer, 400, "INVALID_REQUEST")["fields"] == [
+        {
+            "field": "hyperparameters.learning_rate",
+            "message": "must be a number, a text or true/false",
+        }
+    ]
+
+
 async def test_what_is_misspelt_is_named(alone: httpx.AsyncClient) -> None:
     body = {"dataset": "a", "walk_config": {"trainsize": 5}, "targt": 1}
     answer = await alone.post("/api/runs", json=body)
@@ -218,6 +237,8 @@ async def test_what_is_misspelt_is_named(alone: httpx.AsyncClient) -> None:
         ("/api/datasets/a/ohlcv?start_ts_ms=1e400", "start_ts_ms"),
         ("/api/datasets/a/ohlcv?format=xml", "format"),
         ("/api/datasets/a/manifest?version=3000000000", "version"),
+        ("/api/datasets/a/manifest?version=0", "version"),
+        ("/api/datasets/a/ohlcv?version=0", "version"),
         ("/api/runs?status=DONE", "status"),
         ("/api/runs/x/predictions?folds=1,two", "folds"),
         ("/api/runs/x/predictions?folds=99999999999", "folds"),
