@@ -42,6 +42,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             spool=Spool(folder / "spool", settings.max_upload_bytes),
             clock=system_clock,
             slots=settings.import_slots,
+            places=settings.import_places,
         )
         datasets = Datasets(catalogue=catalogue, series=series)
         servicer = DatasetServicer(

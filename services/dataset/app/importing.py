@@ -7,8 +7,8 @@ others when PostgreSQL says so. Whatever ends an import before leaves nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from uuid import UUID, uuid4
 
 import pyarrow as pa
@@ -31,7 +31,14 @@ from services.dataset.storage.protocol import Catalogue, CatalogueTransaction
 from services.dataset.storage.spool import Spool, Upload
 from services.shared.canonical import TableHash, TableHasher
 from services.shared.clock import Clock
-from services.shared.errors import AlreadyExists, DataLoss, InvalidRequest, Stage1Error, Violation
+from services.shared.errors import (
+    AlreadyExists,
+    DataLoss,
+    Exhausted,
+    InvalidRequest,
+    Stage1Error,
+    Violation,
+)
 from services.shared.series import SeriesStore
 from services.shared.series.disk import in_thread
 
@@ -40,8 +47,16 @@ _WRITE_ROWS = 65_536
 log = structlog.get_logger()
 
 
+class TooManyImports(Exhausted):
+    reason = "TOO_MANY_IMPORTS"
+
+
 class Imports:
-    """`slots` imports are parsed and loaded at a time: each holds its tables in memory."""
+    """`slots` imports are parsed and loaded at a time: each holds its tables in memory.
+
+    `places` are under way at a time, those that upload or wait for a slot included: each holds
+    its files on the disk.
+    """
 
     def __init__(
         self,
@@ -51,12 +66,15 @@ class Imports:
         spool: Spool,
         clock: Clock,
         slots: int,
+        places: int,
     ) -> None:
         self._catalogue = catalogue
         self._series = series
         self._spool = spool
         self._clock = clock
         self._slots = asyncio.Semaphore(slots)
+        self._places = places
+        self._under_way = 0
 
     async def recover(self) -> None:
         """At start, before there are imports: end what was in flight and drop what nobody needs."""
@@ -70,7 +88,23 @@ class Imports:
 
     async def run(self, order: ImportOrder, pieces: AsyncIterator[PartBytes]) -> Published:
         """Raises InvalidRequest for files and claims that break a rule, AlreadyExists for a slug
-        or key that is taken, Conflict when another import was faster."""
+        or key that is taken, Conflict when another import was faster, TooManyImports."""
+        with self._place():
+            return await self._run(order, pieces)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._under_way >= self._places:
+            raise TooManyImports(
+                f"{self._under_way} imports are under way, and no more fit: try again shortly."
+            )
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    async def _run(self, order: ImportOrder, pieces: AsyncIterator[PartBytes]) -> Published:
         import_id = uuid4()
         await self._admit(import_id, order)
         try:

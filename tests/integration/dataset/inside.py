@@ -64,6 +64,7 @@ async def started(
     catalogue: Callable[[PostgresCatalogue], Any] = as_it_is,
     series: Callable[[ArrowFiles], Any] = as_it_is,
     recover: bool = True,
+    places: int = 4,
 ) -> AsyncIterator[Service]:
     """`catalogue` and `series` may wrap what the imports work with."""
     real_catalogue = PostgresCatalogue(pool, clock)
@@ -74,6 +75,7 @@ async def started(
             spool=Spool(folder / "spool", 1 << 30),
             clock=clock,
             slots=1,
+            places=places,
         )
         if recover:
             await imports.recover()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from services.dataset.app.importing import TooManyImports
+from services.dataset.app.order import PartBytes
 from services.shared.errors import AlreadyExists, DataLoss, NotFound, Unavailable
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import ArrowFiles
@@ -105,3 +108,31 @@ async def test_a_clock_that_steps_back_stops_neither_versions_nor_deletes(
         assert (second.version, second.updated_at_ms) == (2, first.created_at_ms)
         await service.datasets.delete("stepped", force=False)
         await nothing_is_there(service, "stepped")
+
+
+async def test_imports_that_wait_are_bounded_and_a_place_comes_free(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    async with started(migrated, tmp_path, places=2) as service:
+        uploading, may_end = asyncio.Event(), asyncio.Event()
+
+        async def slow(seed: int) -> AsyncIterator[PartBytes]:
+            for part, data in enumerate(files(seed)):
+                yield PartBytes(part, data)
+            uploading.set()
+            await may_end.wait()
+
+        first = asyncio.create_task(service.imports.run(order("first_place"), slow(1)))
+        await uploading.wait()
+        uploading.clear()
+        second = asyncio.create_task(service.imports.run(order("second_place"), slow(2)))
+        await uploading.wait()
+        with pytest.raises(TooManyImports, match="2 imports are under way"):
+            await service.run(order("no_place"), *files(3))
+        assert len(list((tmp_path / "spool").iterdir())) == 2
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        may_end.set()
+        assert (await service.run(order("no_place"), *files(3))).dataset.version == 1
+        assert (await first).dataset.version == 1

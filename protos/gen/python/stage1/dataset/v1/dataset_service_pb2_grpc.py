@@ -95,7 +95,8 @@ class DatasetServiceServicer:
 
     def ImportDataset(self, request_iterator, context):
         """Publishes a new dataset, or a new version of one, from files or Arrow. All
-        of it becomes visible at once or nothing does.
+        of it becomes visible at once or nothing does. Refused with TOO_MANY_IMPORTS
+        while as many are under way as the service takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

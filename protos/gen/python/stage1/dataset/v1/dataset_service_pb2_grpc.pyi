@@ -37,7 +37,8 @@ class DatasetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     ImportDataset: _grpc.StreamUnaryMultiCallable[_dataset_service_pb2.ImportDatasetRequest, _dataset_service_pb2.ImportDatasetResponse]
     """Publishes a new dataset, or a new version of one, from files or Arrow. All
-    of it becomes visible at once or nothing does.
+    of it becomes visible at once or nothing does. Refused with TOO_MANY_IMPORTS
+    while as many are under way as the service takes.
     """
     GetDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetRequest, _dataset_service_pb2.GetDatasetResponse]
     """A dataset with the manifest of its newest version."""
@@ -69,7 +70,8 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ImportDataset: _aio.StreamUnaryMultiCallable[_dataset_service_pb2.ImportDatasetRequest, _dataset_service_pb2.ImportDatasetResponse]  # type: ignore[assignment]
     """Publishes a new dataset, or a new version of one, from files or Arrow. All
-    of it becomes visible at once or nothing does.
+    of it becomes visible at once or nothing does. Refused with TOO_MANY_IMPORTS
+    while as many are under way as the service takes.
     """
     GetDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetRequest, _dataset_service_pb2.GetDatasetResponse]  # type: ignore[assignment]
     """A dataset with the manifest of its newest version."""
@@ -104,7 +106,8 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.ImportDatasetResponse, _abc.Awaitable[_dataset_service_pb2.ImportDatasetResponse]]:
         """Publishes a new dataset, or a new version of one, from files or Arrow. All
-        of it becomes visible at once or nothing does.
+        of it becomes visible at once or nothing does. Refused with TOO_MANY_IMPORTS
+        while as many are under way as the service takes.
         """
 
     @_abc_1.abstractmethod
