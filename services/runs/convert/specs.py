@@ -17,21 +17,13 @@ from services.runs.domain.runs import (
     SignalRules,
     TargetTransform,
 )
-from services.shared.learner import OBJECTIVE, said_twice, with_defaults
+from services.shared.learner import BOUNDS, TANH_K_BOUNDS, refusals, with_defaults
 
 _WALK: Final = "spec.walk_forward"
 _LEARNER: Final = "spec.learner"
 _MOST_ROWS: Final = 2**31 - 1
 _MOST_PARAMETER: Final = 1000  # interaction_constraints can be long
 _DEVICES: Final = ("", "cpu", "cuda")
-# Parameters that would undo what the run records of itself.
-_ELSEWHERE: Final[Mapping[str, str]] = {
-    "seed": "spec.learner.seed",
-    "random_state": "spec.learner.seed",
-    "device": "spec.device",
-    "nthread": "the trainer's settings",
-    "n_jobs": "the trainer's settings",
-}
 _TRANSFORMS: Final = {
     plan_pb2.Learner.TARGET_TRANSFORM_UNSPECIFIED: TargetTransform.NONE,
     plan_pb2.Learner.TARGET_TRANSFORM_NONE: TargetTransform.NONE,
@@ -83,19 +75,13 @@ def _windows(message: plan_pb2.RunSpec, checks: Checks) -> Windows:
 
 
 def _learner(message: plan_pb2.Learner, checks: Checks) -> Learner:
-    bounds = {
-        "num_boost_round": (1, 100_000),
-        "early_stopping_rounds": (1, 100_000),
-        "min_boost_rounds": (0, 100_000),
-        "seed": (0, 2**31 - 1),
-    }
     given: dict[str, Any] = {
-        name: checks.between(f"{_LEARNER}.{name}", value, *bounds[name])
-        for name, value in messages.unset_as_none(message, list(bounds)).items()
+        name: checks.between(f"{_LEARNER}.{name}", value, *BOUNDS[name])
+        for name, value in messages.unset_as_none(message, list(BOUNDS)).items()
         if value is not None
     }
     if message.HasField("tanh_k"):
-        given["tanh_k"] = checks.number(f"{_LEARNER}.tanh_k", message.tanh_k, 0, above=True)
+        given["tanh_k"] = checks.number(f"{_LEARNER}.tanh_k", message.tanh_k, *TANH_K_BOUNDS)
     if message.target_transform not in _TRANSFORMS:
         checks.refuse(
             f"{_LEARNER}.target_transform", f"is {message.target_transform}, no transform"
@@ -111,15 +97,8 @@ def _parameters(given: Mapping[str, str], checks: Checks) -> dict[str, str]:
     """With the defaults filled in; XGBoost itself judges the rest."""
     for text in (text for item in given.items() for text in item):
         checks.text(f"{_LEARNER}.parameters", text, _MOST_PARAMETER)
-    for name in sorted(given.keys() & _ELSEWHERE.keys()):
-        checks.refuse(f"{_LEARNER}.parameters.{name}", f"belongs into {_ELSEWHERE[name]}")
-    if given.get("objective", OBJECTIVE) != OBJECTIVE:
-        checks.refuse(
-            f"{_LEARNER}.parameters.objective",
-            f"is {given['objective']!r}, and only {OBJECTIVE} can be learned so far",
-        )
-    for alias, name in said_twice(given):
-        checks.refuse(f"{_LEARNER}.parameters.{alias}", f"is {name} by another name: give one")
+    for name, why in refusals(given):
+        checks.refuse(f"{_LEARNER}.parameters.{name}", why)
     return with_defaults(given)
 
 

@@ -184,7 +184,7 @@ async def test_everything_wrong_with_a_spec_is_told_at_once(service: Service, da
         *("spec.learner.parameters.seed", "spec.walk_forward.train_size"),
         *("spec.walk_forward.fold_step", "spec.walk_forward.end_fold"),
     }
-    assert "only reg:squarederror can be learned so far" in str(caught.value)
+    assert "only reg:squarederror is built" in str(caught.value)
 
 
 async def test_wrong_columns_and_wrong_windows_are_told_together_and_leave_no_pin(

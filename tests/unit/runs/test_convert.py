@@ -19,6 +19,7 @@ from services.runs.domain.plan import Windows
 from services.runs.domain.simulations import Settings
 from services.runs.storage.protocol import Page
 from services.shared.errors import InvalidRequest
+from services.shared.learner import TANH_K_BOUNDS
 from tests.contract.run_store import BUCKET, RESULT
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -118,6 +119,36 @@ def test_a_parameter_given_by_both_its_names_is_refused() -> None:
     request.spec.learner.parameters.update({"eta": "0.3", "learning_rate": "0.2"})
     with pytest.raises(InvalidRequest, match="learning_rate by another name"):
         convert.planned_spec(request)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("booster", "dart"),
+        *((name, "1") for name in ("verbosity", "validate_parameters", "eval_metric")),
+        *((name, "1") for name in ("disable_default_eval_metric", "seed", "n_jobs", "device")),
+    ],
+)
+def test_a_parameter_that_every_trainer_refuses_is_refused_by_the_plan(
+    name: str, value: str
+) -> None:
+    request = pb.PlanRunRequest(spec=plan_pb2.RunSpec(dataset="d"))
+    request.spec.learner.parameters[name] = value
+    with pytest.raises(InvalidRequest) as caught:
+        convert.planned_spec(request)
+    assert [v.field for v in caught.value.violations] == [f"spec.learner.parameters.{name}"]
+
+
+@pytest.mark.parametrize("k", [0.0, -1.0, 9e-7, 100.5, float("inf")])
+def test_a_tanh_k_that_every_trainer_refuses_is_refused_by_the_plan(k: float) -> None:
+    request = pb.PlanRunRequest(spec=plan_pb2.RunSpec(dataset="d"))
+    request.spec.learner.tanh_k = k
+    with pytest.raises(InvalidRequest) as caught:
+        convert.planned_spec(request)
+    assert [v.field for v in caught.value.violations] == ["spec.learner.tanh_k"]
+    for bound in TANH_K_BOUNDS:
+        request.spec.learner.tanh_k = bound
+        assert convert.planned_spec(request).learner.tanh_k == bound
 
 
 @pytest.mark.parametrize("ratio", ["0", "1", "-0.5", "NaN", "Infinity", "four fifths"])

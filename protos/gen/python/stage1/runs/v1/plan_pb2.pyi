@@ -39,7 +39,7 @@ class RunSpec(_message.Message):
     version: _builtins.int
     """0 means the newest."""
     target_column: _builtins.str
-    """May be empty when the dataset has one target only."""
+    """At most 200 characters; may be empty when the dataset has one target only."""
     horizon_bars: _builtins.int
     """Rows the target looks ahead. Unset: the column's horizon, else the
     dataset's lookahead_rows with a warning.
@@ -269,11 +269,15 @@ class Learner(_message.Message):
     """Default 43."""
     target_transform: Global___Learner.TargetTransform.ValueType
     tanh_k: _builtins.float
-    """k of TANH; default 0.5."""
+    """k of TANH, from 0.000001 to 100; default 0.5."""
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Any XGBoost parameter by its own name, e.g. learning_rate → 0.05; XGBoost
-        checks them. Defaults: learning_rate .01, max_depth 4, min_child_weight 10,
+        """Any XGBoost parameter by its own name, e.g. learning_rate → 0.05, of at most
+        1000 characters; XGBoost checks them. Refused are those that something else
+        decides: seed, random_state, device, nthread, n_jobs, verbosity,
+        validate_parameters, eval_metric, disable_default_eval_metric; an objective
+        other than reg:squarederror and a booster other than gbtree; and a parameter
+        by both its names. Defaults: learning_rate .01, max_depth 4, min_child_weight 10,
         subsample .8, colsample_bytree .7, reg_lambda 2, tree_method hist,
         max_bin 256, objective reg:squarederror.
         """

@@ -183,13 +183,13 @@ class ListRunsRequest(_message.Message):
     dataset_id: _builtins.str
     """UUID; empty for any."""
     dataset_slug: _builtins.str
-    """Exact; empty for any."""
+    """Exact, at most 200 characters; empty for any."""
     state: _run_pb2.Run.State.ValueType
     """UNSPECIFIED for any."""
     target_column: _builtins.str
-    """Exact; empty for any."""
+    """Exact, at most 200 characters; empty for any."""
     text: _builtins.str
-    """Part of name or slug, any case."""
+    """Part of name or slug, any case; at most 200 characters."""
     page_size: _builtins.int
     """0 means 50; at most 1000."""
     page_token: _builtins.str
