@@ -72,8 +72,3 @@ def refusals(asked: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for alias, name in _ALIASES.items():
         if {alias, name} <= asked.keys():
             yield alias, f"is {name} by another name: give one of them"
-
-
-def said_twice(asked: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Pairs of names that were both given and mean the same."""
-    return [(alias, name) for alias, name in _ALIASES.items() if {alias, name} <= asked.keys()]
