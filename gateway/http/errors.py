@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -122,8 +123,16 @@ def _as_predicate(message: str, given: object) -> str:
     return f"is {shown}, and must {rule}" if 0 < len(shown) <= _MOST_SHOWN else f"must {rule}"
 
 
+def _is_full_disk(cause: BaseException | None) -> bool:
+    """Uploads are kept on disk while they are read, and what fails there reads as a bad body."""
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 async def _by_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if _is_full_disk(error.__cause__):
+        sentence = "The disk of the server is full: the upload could not be kept."
+        return answer(errors.Exhausted(sentence, reason=_DISK_FULL))
     status = HTTPStatus(error.status_code)
     sentence = _SENTENCES.get(status, f"{str(error.detail).rstrip('.')}.")
     return _envelope(status, sentence, _REASONS.get(status, status.name), headers=error.headers)

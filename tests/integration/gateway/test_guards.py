@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Mapping
+from tempfile import SpooledTemporaryFile
 
 import httpx
 import pytest
@@ -177,6 +180,19 @@ async def test_more_files_than_there_are_names_for_are_refused(alone: httpx.Asyn
     files = [("ohlcv", (f"{i}.csv", b"x")) for i in range(4)]
     answer = await alone.post("/api/datasets", files=files)
     refusal(answer, 400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_disk_that_fills_while_an_upload_is_read_is_not_the_callers_fault(
+    alone: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    class Full(SpooledTemporaryFile[bytes]):
+        def write(self, data: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", Full)
+    answer = await alone.post("/api/datasets", files={"ohlcv": ("bars.csv", b"x")})
+    refusal(answer, 507, "DISK_FULL")
 
 
 async def test_a_part_that_is_given_twice_is_refused(alone: httpx.AsyncClient) -> None:
