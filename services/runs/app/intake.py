@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import pyarrow as pa
@@ -14,6 +15,10 @@ from services.runs.storage.series import SENT
 from services.shared.arrow_stream import Decoder
 from services.shared.errors import DataLoss
 
+# Four columns, and what IPC adds to them.
+_BYTES_A_ROW: Final = 64
+_SPARE_BYTES: Final = 1 << 20
+
 
 class FoldIntake:
     """Folds one after another, each planned and sent once."""
@@ -23,7 +28,7 @@ class FoldIntake:
         self._awaited = {fold.number: fold for fold in planned}
         self._models = models
         self._number: int | None = None
-        self._decoder = Decoder(SENT)
+        self._decoder = Decoder(SENT, max_bytes=0)
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._model: ModelFile | None = None
@@ -66,12 +71,17 @@ class FoldIntake:
             await self._model.discard()
 
     def _begun(self, number: int) -> PlannedFold:
-        if self._number is None:
+        if self._number is None and number in self._awaited:
             self._number = number
+            self._decoder = _decoder(self._awaited[number])
         if number != self._number or number not in self._awaited:
             raise DataLoss(f"The trainer sent a part of fold {number}, which is not awaited now.")
         return self._awaited[number]
 
     def _forget(self) -> None:
         self._number, self._model = None, None
-        self._decoder, self._batches, self._rows = Decoder(SENT), [], 0
+        self._batches, self._rows = [], 0
+
+
+def _decoder(fold: PlannedFold) -> Decoder:
+    return Decoder(SENT, max_bytes=_SPARE_BYTES + _BYTES_A_ROW * len(fold.test.rows))

@@ -29,6 +29,7 @@ from services.shared.clock import Clock
 from services.shared.errors import DataLoss
 
 WRITE_BYTES: Final = 16 << 20
+MAX_TABLE_BYTES: Final = 16 << 30  # of the equity of some hundred million bars
 _KEYS: Final = {"trades": ("timestamp_ms", "trade_id"), "equity": ("timestamp_ms",)}
 
 
@@ -103,7 +104,9 @@ class SimulatingLine:
 
     async def do(self, claim: Claim[Simulating]) -> None:
         simulation = claim.work.simulation
-        tables = {kind: _Table(self._series, simulation.table(kind), _KEYS[kind]) for kind in _KEYS}
+        tables = {
+            kind: IncomingTable(self._series, simulation.table(kind), _KEYS[kind]) for kind in _KEYS
+        }
         result = await self._received(claim, tables)
         for table in tables.values():
             await table.finish()
@@ -111,7 +114,9 @@ class SimulatingLine:
             claim.subject_id, lambda s: s.complete(claim.attempt, result, self._clock())
         )
 
-    async def _received(self, claim: Claim[Simulating], tables: Mapping[str, _Table]) -> Result:
+    async def _received(
+        self, claim: Claim[Simulating], tables: Mapping[str, IncomingTable]
+    ) -> Result:
         simulation, folds = claim.work.simulation, claim.work.folds
         renewed_ms = self._clock()
         async with aclosing(self._simulators.simulate(claim.worker, simulation, folds)) as said:
@@ -135,19 +140,19 @@ class SimulatingLine:
             await tx.simulations.put(replace(current, progression=progression))
 
 
-class _Table:
+class IncomingTable:
     """A stream on its way into a table: checked, and written in pieces of some megabytes."""
 
     def __init__(self, series: Series, name: str, key: Sequence[str]) -> None:
         self._series = series
         self._name = name
         self._key = key
-        self._decoder = Decoder()
+        self._decoder = Decoder(max_bytes=MAX_TABLE_BYTES)
         self._waiting: list[pa.RecordBatch] = []
         self._is_begun = False
 
     async def take(self, ipc: bytes) -> None:
-        self._waiting += self._decoder.feed(ipc)
+        self._waiting += (batch for batch in self._decoder.feed(ipc) if batch.num_rows)
         if self._decoder.schema is not None and not self._is_begun:
             self._is_begun = True
             self._refuse_keyless(self._decoder.schema)
