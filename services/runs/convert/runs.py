@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -84,10 +85,10 @@ def folds_answer(folds: Sequence[Fold], size: int) -> pb.ListFoldsResponse:
 
 def wanted_predictions(request: pb.ReadPredictionsRequest) -> WantedPredictions:
     checks = Checks()
-    for name in request.columns:
+    for name, count in Counter(request.columns).items():
         if name not in COLUMNS:
             checks.refuse("columns", f"name {name!r}; there are {', '.join(COLUMNS)}")
-        if list(request.columns).count(name) > 1:
+        if count > 1:
             checks.refuse("columns", f"name {name!r} more than once")
     bounds = messages.unset_as_none(request, ["start_ts_ms", "end_ts_ms"])
     start, end = bounds["start_ts_ms"], bounds["end_ts_ms"]

@@ -224,6 +224,16 @@ def test_text_that_no_database_takes_is_refused_wherever_it_stands() -> None:
     assert [v.field for v in caught.value.violations] == ["dataset_slug", "target_column", "text"]
 
 
+def test_a_column_named_more_than_once_is_told_once() -> None:
+    columns = ["fold", "fold", "x", "fold", "x"]
+    with pytest.raises(InvalidRequest) as caught:
+        convert.wanted_predictions(pb.ReadPredictionsRequest(columns=columns))
+    told = [v.message for v in caught.value.violations]
+    assert told[0] == "name 'fold' more than once"
+    assert told[1].startswith("name 'x'; there are")
+    assert len(told) == 3
+
+
 def test_a_page_that_would_not_fit_is_cut_and_goes_on_after_the_cut() -> None:
     big = run_pb2.Log(text="x" * (1 << 20))
     taken = fitting([big] * 5)
