@@ -21,7 +21,8 @@ EMPTY = pa.RecordBatch.from_pylist([], schema=SENT)
 
 
 def empty_message() -> bytes:
-    return EMPTY.serialize().to_pybytes()
+    message: bytes = EMPTY.serialize().to_pybytes()
+    return message
 
 
 def intake(folder: Path) -> FoldIntake:
@@ -39,9 +40,13 @@ async def test_a_trainer_that_sends_without_end_is_cut_off(tmp_path: Path) -> No
     taking = intake(tmp_path)
     schema, *_ = ipc_messages(SENT, [])
     taking.predictions(0, schema)
-    with pytest.raises(StreamTooLarge):
+
+    def send_two_megabytes() -> None:
         for _ in range((2 << 20) // len(empty_message())):
             taking.predictions(0, empty_message())
+
+    with pytest.raises(StreamTooLarge):
+        send_two_megabytes()
 
 
 async def test_a_fold_in_batches_of_one_row_is_within_the_limit(tmp_path: Path) -> None:
@@ -69,6 +74,10 @@ async def test_a_simulator_that_sends_without_end_is_cut_off(
         table = IncomingTable(Series(store), "s_sim_trades_a1", ("timestamp_ms",))
         schema, *_ = ipc_messages(SENT, [])
         await table.take(schema)
-        with pytest.raises(StreamTooLarge):
+
+        async def send_some() -> None:
             for _ in range(100):
                 await table.take(empty_message())
+
+        with pytest.raises(StreamTooLarge):
+            await send_some()
