@@ -293,7 +293,7 @@ class ImportPart(_message.Message):
     """For messages only; never opened. At most 255 characters."""
     format: Global___ImportPart.Format.ValueType
     zone: _builtins.str
-    """IANA name; empty means UTC."""
+    """IANA name; empty means UTC, but times that the file calls local need one."""
     unit: Global___ImportPart.Unit.ValueType
     date_order: Global___ImportPart.DateOrder.ValueType
     time_layout: Global___ImportPart.TimeLayout.ValueType
