@@ -50,7 +50,12 @@ async def list_datasets(
     return schemas.DatasetList(datasets=datasets, count=len(datasets), next_page_token=token)
 
 
-@router.post("", status_code=201, form_limits={"max_files": 3, "max_fields": 64}, dependencies=[Depends(upload.each_once)])
+@router.post(
+    "",
+    status_code=201,
+    form_limits={"max_files": 3, "max_fields": 64},
+    dependencies=[Depends(upload.each_once)],
+)
 async def import_dataset(
     peers: PeersDep,
     settings: SettingsDep,

@@ -45,9 +45,7 @@ async def plan_run(peers: PeersDep, spec: schemas.RunSpec) -> schemas.Plan:
 
 
 @router.post("/api/runs", status_code=202, response_model=schemas.RunDetail)
-async def create_run(
-    peers: PeersDep, body: schemas.NewRun, key: IdempotencyKey = ""
-) -> Response:
+async def create_run(peers: PeersDep, body: schemas.NewRun, key: IdempotencyKey = "") -> Response:
     """Plans and queues a run; its address is in Location."""
     with asking("runs"):
         answer = await peers.runs.CreateRun(

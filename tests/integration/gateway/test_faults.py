@@ -107,14 +107,18 @@ async def test_events_of_a_service_that_goes_away_are_cut_off() -> None:
 @pytest.mark.parametrize("path", ["/api/runs/r", "/api/runs/r/folds"])
 async def test_folds_go_out_while_later_ones_are_still_asked_for(path: str) -> None:
     servicer = example(ManyFolds, 250)
-    async with peer(run(servicer)) as address, gateway(runs_address=address) as client:
-        async with asyncio.timeout(30), client.stream("GET", path) as answer:
-            pieces = answer.aiter_bytes()
-            begin = await anext(pieces)
-            assert b'"fold_number":0,' in begin
-            assert b'"fold_number":100,' not in begin
-            servicer.may_go_on.set()
-            found = orjson.loads(begin + b"".join([piece async for piece in pieces]))
+    async with (
+        peer(run(servicer)) as address,
+        gateway(runs_address=address) as client,
+        asyncio.timeout(30),
+        client.stream("GET", path) as answer,
+    ):
+        pieces = answer.aiter_bytes()
+        begin = await anext(pieces)
+        assert b'"fold_number":0,' in begin
+        assert b'"fold_number":100,' not in begin
+        servicer.may_go_on.set()
+        found = orjson.loads(begin + b"".join([piece async for piece in pieces]))
     assert [fold["fold_number"] for fold in found["folds"]] == list(range(250))
     assert [fold["metrics"]["n_judged"] for fold in found["folds"]] == list(range(250))
     assert found.get("count", 250) == 250

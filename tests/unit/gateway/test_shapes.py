@@ -28,7 +28,9 @@ def test_a_spec_carries_what_is_given_and_leaves_the_rest_to_its_default() -> No
 @pytest.mark.parametrize("fraction", [1e-15, 1 - 1e-15])
 def test_a_stop_that_rounds_to_a_bound_is_still_shown(fraction: float) -> None:
     settings = simulation_pb2.SimulationSettings(stop_fraction=fraction)
-    queued = simulation_pb2.Simulation(state=simulation_pb2.Simulation.STATE_QUEUED, settings=settings)
+    queued = simulation_pb2.Simulation(
+        state=simulation_pb2.Simulation.STATE_QUEUED, settings=settings
+    )
     shown = simulations.simulation(queued).settings
     assert shown.stop_pct in {0, 100}
 
