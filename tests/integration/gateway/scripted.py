@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from google.protobuf.struct_pb2 import Struct
 from grpc import aio
 from stage1.dataset.v1 import dataset_pb2
 from stage1.dataset.v1 import dataset_service_pb2 as pb
@@ -112,6 +113,12 @@ class ToldRun(RunServiceServicer):
             self.left.set()
 
 
+def _struct(**numbers: int) -> Struct:
+    found = Struct()
+    found.update(numbers)
+    return found
+
+
 class ManyFolds(RunServiceServicer):
     """A run of so many stored folds; every page after the first waits until it may go."""
 
@@ -120,7 +127,7 @@ class ManyFolds(RunServiceServicer):
         self._folds = [
             run_pb2.Fold(
                 planned=plan_pb2.PlannedFold(fold=number),
-                result=run_pb2.FoldResult(metrics={"n_judged": number}),
+                result=run_pb2.FoldResult(metrics=_struct(n_judged=number)),
             )
             for number in range(count)
         ]
