@@ -68,8 +68,8 @@ def dataset() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Indicators and targets of those bars; may be gzipped.",
 )
-@click.option("--symbol", help="As EURUSD.")
-@click.option("--granularity", help="As 1h.")
+@click.option("--symbol", help="As EURUSD.  [required without --dataset-id or --manifest]")
+@click.option("--granularity", help="As 1h; the interval of the bars without.")
 @click.option("--source", help="Where the data came from.")
 @click.option(
     "--calendar",
@@ -118,6 +118,8 @@ def import_(
 ) -> None:
     """Publish files as dataset SLUG, all or nothing; the report says what was decided."""
     given = {name: value for name, value in fields.items() if value}
+    if not (manifest or given.keys() & {"symbol", "dataset_id"}):
+        raise click.UsageError("Missing option '--symbol': the bars do not say what they are of.")
     for name in [n for n in given if n.endswith("_rename")]:
         given[name] = _as_json(_pairs(given[name], f"--{name.replace('_', '-')}"))
     if metadata:

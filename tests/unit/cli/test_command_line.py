@@ -161,5 +161,5 @@ def test_targets_may_say_their_horizon() -> None:
 def test_a_horizon_that_is_no_number_is_refused(text: str, tmp_path: Path) -> None:
     bars = tmp_path / "bars.csv"
     bars.write_text("", "utf-8")
-    arguments = ["dataset", "import", "a", "--ohlcv", str(bars), "--target", text]
+    arguments = ["dataset", "import", "a", "--ohlcv", str(bars), "--symbol", "A", "--target", text]
     assert run(arguments) == ExitCode.USAGE

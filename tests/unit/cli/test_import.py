@@ -33,9 +33,9 @@ def test_notes_and_warnings_are_told_beside_json_too(
     bars: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     body = {"dataset_id": "seven", "report": REPORT}
-    arguments = ["dataset", "import", "a", "--ohlcv", bars, "-o", "json"]
+    arguments = ["dataset", "import", "a", "--symbol", "EURUSD", "--ohlcv", bars]
     with answering(lambda call: call.json(201, body)) as url:
-        assert run([*arguments, "--url", url]) == ExitCode.OK
+        assert run([*arguments, "-o", "json", "--url", url]) == ExitCode.OK
     shown = capfd.readouterr()
     assert orjson.loads(shown.out) == body
     assert shown.err.splitlines() == [
@@ -43,3 +43,18 @@ def test_notes_and_warnings_are_told_beside_json_too(
         "warning: A is constant",
         "note: 3 indicator rows without any value at the head left out.",
     ]
+
+
+def test_a_symbol_is_asked_for_before_anything_is_sent(
+    bars: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["dataset", "import", "a", "--ohlcv", bars]) == ExitCode.USAGE
+    assert "Missing option '--symbol'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["--symbol", "--dataset-id", "--manifest"])
+def test_a_symbol_may_come_from_elsewhere(source: str, bars: str) -> None:
+    value = bars if source == "--manifest" else "seven"
+    with answering(lambda call: call.json(400, {"error": "Enough."})) as url:
+        arguments = ["dataset", "import", "a", "--ohlcv", bars, source, value]
+        assert run([*arguments, "--url", url]) == ExitCode.REFUSED

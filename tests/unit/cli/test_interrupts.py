@@ -29,7 +29,10 @@ def interrupted(url: str, asked: threading.Event, *arguments: str) -> tuple[int,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["dataset", "import", "a", "--ohlcv", "bars"], "`stage1 dataset list` shows it then."),
+        (
+            ["dataset", "import", "a", "--symbol", "A", "--ohlcv", "bars"],
+            "`stage1 dataset list` shows it then.",
+        ),
         (
             ["run", "submit", "a", "--watch"],
             "The run goes on: `stage1 run watch seven` follows it, "
