@@ -64,19 +64,26 @@ class Line(Protocol[Work]):
         """It does not answer."""
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, eq=False)
 class _Attempt:
     """`work` may be cancelled at any time; `whole` then settles what becomes of it."""
 
+    subject_id: UUID
     work: asyncio.Task[None]
     whole: asyncio.Task[None]
+    is_told: bool = False
+
+    def end(self) -> None:
+        if not self.is_told:  # twice would cut its cleaning up short
+            self.is_told = True
+            self.work.cancel()
 
 
 class Dispatcher:
     def __init__(self, lines: Sequence[Line[Any]], *, clock: Clock) -> None:
         self._lines = lines
         self._clock = clock
-        self._attempts: dict[UUID, _Attempt] = {}
+        self._attempts: set[_Attempt] = set()  # one that is overtaken until it has ended
         self._woken = asyncio.Event()
 
     def nudge(self) -> None:
@@ -94,15 +101,17 @@ class Dispatcher:
                 except TimeoutError:
                     continue
         finally:
-            await self._end(*self._attempts.values())
+            await self._end(*self._attempts)
 
     async def stop(self, subject_id: UUID) -> None:
-        if attempt := self._attempts.get(subject_id):
-            await self._end(attempt)
+        await self._end(*self._at(subject_id))
+
+    def _at(self, subject_id: UUID) -> list[_Attempt]:
+        return [attempt for attempt in self._attempts if attempt.subject_id == subject_id]
 
     async def _end(self, *attempts: _Attempt) -> None:
         for attempt in attempts:
-            attempt.work.cancel()
+            attempt.end()
         if attempts:
             await asyncio.wait([attempt.whole for attempt in attempts])
 
@@ -118,19 +127,19 @@ class Dispatcher:
                 log.exception("queue_crashed")
 
     def _start(self, line: Line[Any], claim: Claim[Any]) -> None:
-        if overtaken := self._attempts.get(claim.subject_id):
-            overtaken.work.cancel()
+        for overtaken in self._at(claim.subject_id):
+            overtaken.end()
         with structlog.contextvars.bound_contextvars(
             subject_id=str(claim.subject_id), attempt=claim.attempt, worker=claim.worker.address
         ):
             log.info("attempt_started")
             work = asyncio.create_task(line.do(claim))
             whole = asyncio.create_task(self._see_through(line, claim, work))
-        attempt = self._attempts[claim.subject_id] = _Attempt(work, whole)
+        attempt = _Attempt(subject_id=claim.subject_id, work=work, whole=whole)
+        self._attempts.add(attempt)
 
         def ended(_: asyncio.Task[None]) -> None:
-            if self._attempts.get(claim.subject_id) is attempt:
-                del self._attempts[claim.subject_id]
+            self._attempts.discard(attempt)
             self.nudge()
 
         whole.add_done_callback(ended)
