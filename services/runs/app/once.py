@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.runs.storage.protocol import Transaction
+from services.shared.errors import Conflict, NotFound
+
+
+class MadeAndDeleted(Conflict):
+    reason = "IDEMPOTENCY_KEY_SPENT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,3 +32,13 @@ class Once:
         return await tx.ledger.remember(
             self.method, self.key, body_sha256=self.body_sha256, made=made, now_ms=now_ms
         )
+
+    @contextmanager
+    def finding_what_it_made(self) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as error:
+            raise MadeAndDeleted(
+                f"What the idempotency key {self.key!r} created within 24 h was deleted since;"
+                " use another key to create it again."
+            ) from error

@@ -99,7 +99,8 @@ class Runs:
             made = await once.recall(tx, self._clock())
             if made is None:
                 return None
-            run, folds = await tx.runs.get(made), await tx.runs.folds(made)
+            with once.finding_what_it_made():
+                run, folds = await tx.runs.get(made), await tx.runs.folds(made)
         return replace(run, plan=replace(run.plan, folds=tuple(f.planned for f in folds)))
 
     async def _planned(self, run_id: UUID, spec: RunSpec, name: str) -> Run:

@@ -38,14 +38,14 @@ class Simulations:
     async def create(self, run_id: UUID, settings: Settings, *, once: Once | None) -> Simulation:
         now = self._clock()
         async with self._store.transaction() as tx:
-            if once and (made := await once.recall(tx, now)):
-                return await tx.simulations.get(made)
+            if once and (made := await _made_before(tx, once, now)):
+                return made
             run = await tx.runs.lock(run_id)  # it cannot be deleted under us
             simulation = simulate(run, uuid4(), settings, now)
             if once and not await once.remember(tx, simulation.simulation_id, now):
-                made = await once.recall(tx, now)
+                made = await _made_before(tx, once, now)
                 assert made
-                return await tx.simulations.get(made)
+                return made
             await self._store_new(tx, simulation, run.plan.target)
         self._queue.nudge()
         return simulation
@@ -88,3 +88,11 @@ class Simulations:
         simulation = await self.get(simulation_id)
         simulation.refuse_unread()
         return await self._series.simulated(simulation, kind)
+
+
+async def _made_before(tx: Transaction, once: Once, now_ms: int) -> Simulation | None:
+    made = await once.recall(tx, now_ms)
+    if made is None:
+        return None
+    with once.finding_what_it_made():
+        return await tx.simulations.get(made)

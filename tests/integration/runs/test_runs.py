@@ -165,6 +165,16 @@ async def test_the_same_key_and_body_create_one_run(service: Service, dataset: s
     await service.cancel(answers[0].run.run_id)
 
 
+async def test_a_key_whose_run_was_deleted_says_so(service: Service, dataset: str) -> None:
+    key = uuid4().hex
+    run_id = await service.create(spec(dataset), idempotency_key=key)
+    await service.cancel(run_id)
+    await service.delete(run_id)
+    with pytest.raises(Conflict, match="was deleted since") as caught:
+        await service.create(spec(dataset), idempotency_key=key)
+    assert caught.value.reason == "IDEMPOTENCY_KEY_SPENT"
+
+
 async def test_everything_wrong_with_a_spec_is_told_at_once(service: Service, dataset: str) -> None:
     asked = spec(dataset, train_size=0, fold_step=-1, start_fold=3, end_fold=3)
     asked.learner.CopyFrom(

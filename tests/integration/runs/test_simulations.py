@@ -153,6 +153,16 @@ async def test_a_key_creates_one_simulation(service: Service, run_id: str) -> No
     await cancelled(service, simulation_id)
 
 
+async def test_a_key_whose_simulation_was_deleted_says_so(service: Service, run_id: str) -> None:
+    request = pb.CreateSimulationRequest(idempotency_key=uuid4().hex, run_id=run_id)
+    made = await service.ask(service.simulations.CreateSimulation(request))
+    await cancelled(service, made.simulation.simulation_id)
+    await deleted(service, made.simulation.simulation_id)
+    with pytest.raises(Conflict) as caught:
+        await service.ask(service.simulations.CreateSimulation(request))
+    assert caught.value.reason == "IDEMPOTENCY_KEY_SPENT"
+
+
 async def test_a_cancelled_simulation_stops_its_simulator_and_leaves_no_rows(
     service: Service, run_id: str
 ) -> None:

@@ -96,7 +96,8 @@ class Run(_message.Message):
     @_builtins.property
     def summary_metrics(self) -> _struct_pb2.Struct:
         """Pooled figures and the mean over folds (signal metrics by kind of
-        threshold), over the folds that are stored; set in a terminal state.
+        threshold), over the folds that are stored. Set when COMPLETED; when FAILED or
+        CANCELLED, soon after: the end does not wait for them.
         """
 
     @_builtins.property

@@ -75,7 +75,8 @@ class CreateRunRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """Good for 24 h: the same key with the same body gives the same answer, with
-    another body ALREADY_EXISTS. Empty: not repeatable. At most 128 characters.
+    another body ALREADY_EXISTS, and IDEMPOTENCY_KEY_SPENT when what it made was
+    deleted. Empty: not repeatable. At most 128 characters.
     """
     name: _builtins.str
     """At most 200 characters; may be empty."""

@@ -134,7 +134,8 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Ends a run that has not ended. Cancelling a cancelled run changes nothing.
+        """Ends a run that has not ended; its pooled figures may follow the answer.
+        Cancelling a cancelled run changes nothing.
         A completed or failed run is refused with RUN_FINISHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -46,7 +46,8 @@ class RunServiceStub:
     ListFolds: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListFoldsRequest, _run_service_pb2.ListFoldsResponse]
     """The folds of a run in order, stored or not."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
-    """Ends a run that has not ended. Cancelling a cancelled run changes nothing.
+    """Ends a run that has not ended; its pooled figures may follow the answer.
+    Cancelling a cancelled run changes nothing.
     A completed or failed run is refused with RUN_FINISHED.
     """
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DeleteRunRequest, _run_service_pb2.DeleteRunResponse]
@@ -81,7 +82,8 @@ class RunServiceAsyncStub(RunServiceStub):
     ListFolds: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListFoldsRequest, _run_service_pb2.ListFoldsResponse]  # type: ignore[assignment]
     """The folds of a run in order, stored or not."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
-    """Ends a run that has not ended. Cancelling a cancelled run changes nothing.
+    """Ends a run that has not ended; its pooled figures may follow the answer.
+    Cancelling a cancelled run changes nothing.
     A completed or failed run is refused with RUN_FINISHED.
     """
     DeleteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DeleteRunRequest, _run_service_pb2.DeleteRunResponse]  # type: ignore[assignment]
@@ -155,7 +157,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.CancelRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CancelRunResponse, _abc.Awaitable[_run_service_pb2.CancelRunResponse]]:
-        """Ends a run that has not ended. Cancelling a cancelled run changes nothing.
+        """Ends a run that has not ended; its pooled figures may follow the answer.
+        Cancelling a cancelled run changes nothing.
         A completed or failed run is refused with RUN_FINISHED.
         """
 
