@@ -82,16 +82,17 @@ def heading(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+def table(rows: Sequence[Row], columns: Sequence[Column], *, at_least: int = 1) -> None:
     """Numbers to the right, everything else to the left.
 
-    Columns that a narrow terminal has no room for are left out, from the right, and named.
+    Columns that a narrow terminal has no room for are left out, from the right, and named;
+    the first `at_least` stay, folded when they must be.
     """
     specs = [(c, c, text) if isinstance(c, str) else c for c in columns]
     cells = [[write(row.get(field)) for _, field, write in specs] for row in rows]
     screen = console()
     titles = [title for title, _, _ in specs]
-    fit = _fitting([titles, *cells], screen.width)
+    fit = max(at_least, _fitting([titles, *cells], screen.width))
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title, field, _ in specs[:fit]:
         numeric = any(isinstance(row.get(field), int | float) for row in rows)

@@ -15,16 +15,16 @@ _MOST_GAPS: Final = 10
 def listed(found: Record) -> None:
     columns: list[Column] = [
         ("slug", "dataset_slug", text),
+        ("id", "dataset_id", text),
+        "version",
         "symbol",
         ("bar", "granularity", text),
-        "version",
         ("bars", "ohlcv_row_count", text),
         ("indicator rows", "indicator_row_count", text),
         ("from", "ohlcv_first_ts", day),
         ("to", "ohlcv_last_ts", day),
-        ("id", "dataset_id", text),
     ]
-    output.table(found["datasets"], columns)
+    output.table(found["datasets"], columns, at_least=3)
     rest(found)
 
 

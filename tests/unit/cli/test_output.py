@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cli import output, tables
+from gateway.cli.tables import datasets
 
 ROWS = [
     {"id": "a", "count": 7, "share": 0.5, "note": None},
@@ -34,6 +35,30 @@ def test_columns_that_do_not_fit_are_left_out_and_named(
     shown = capsys.readouterr()
     assert "share" not in shown.out
     assert shown.err == "No room for share, note: a wider terminal or -o json shows them.\n"
+
+
+@pytest.mark.parametrize("slug", ["eurusd_1h_2017", "s" * 64])
+def test_a_dataset_keeps_its_id_and_version_at_80_columns(
+    slug: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "_PIPE_WIDTH", 80)
+    dataset = {
+        "dataset_slug": slug,
+        "dataset_id": "5bd6e2ff-7f71-4d3c-9a3e-0123456789ab",
+        "version": 7,
+        "symbol": "EURUSD",
+        "granularity": "1h",
+        "ohlcv_row_count": 6225,
+        "indicator_row_count": 6099,
+        "ohlcv_first_ts": 1483308000000,
+        "ohlcv_last_ts": 1514584800000,
+    }
+    datasets.listed({"datasets": [dataset], "next_page_token": ""})
+    lines = capsys.readouterr().out.splitlines()
+    titles, *rows = [line for line in lines if line.strip("─ ")]
+    start, end = titles.index("id"), titles.index("version")
+    assert "".join(row[start:end].strip() for row in rows) == dataset["dataset_id"]
+    assert any(" 7" in row for row in rows)
 
 
 def test_rows_of_the_store_keep_their_digits_and_say_their_time(
