@@ -20,6 +20,7 @@ Column = str | tuple[str, str, Callable[[Any], str]]
 
 NOTHING: Final = "-"
 _PIPE_WIDTH: Final = 200
+_MOST_WRITTEN_OUT: Final = 1e12
 
 
 class Show(Protocol):
@@ -141,7 +142,8 @@ def number(value: float | None, digits: int = 4) -> str:
         return NOTHING
     if math.isinf(value):
         return "inf"
-    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.1f}"
+    written_out = 1000 <= abs(value) < _MOST_WRITTEN_OUT
+    return f"{value:,.1f}" if written_out else f"{value:.{digits}g}"
 
 
 def percent(value: float | None) -> str:

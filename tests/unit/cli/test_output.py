@@ -79,6 +79,9 @@ def test_rows_of_the_store_keep_their_digits_and_say_their_time(
         (0.0, "0"),
         (1.23456, "1.235"),
         (12345.678, "12,345.7"),
+        (-12345.678, "-12,345.7"),
+        (1e300, "1e+300"),
+        (-1.23456e15, "-1.235e+15"),
     ],
 )
 def test_numbers_are_written_for_people(value: float | None, written: str) -> None:
