@@ -10,6 +10,9 @@ from gateway.cli.output import Column, day, instant, text
 from gateway.cli.tables import Record, rest
 
 _MOST_GAPS: Final = 10
+_MOST_NAMES: Final = 30
+_FIRST_NAMES: Final = 20
+_FIRST_NULLS: Final = 5
 
 
 def listed(found: Record) -> None:
@@ -37,6 +40,10 @@ def report(found: Record) -> None:
     for end in ("head", "tail"):
         if trimmed := found[f"trimmed_{end}_rows"]:
             output.note(f"note: {trimmed} indicator rows without any value at the {end} left out.")
+    if nulls := [f"{c['name']} {c['null_count']}" for c in found["columns"] if c["null_count"]]:
+        more = len(nulls) - _FIRST_NULLS
+        tail = f" rows and {more} more columns" if more > 0 else " rows"
+        output.note(f"nulls: {', '.join(nulls[:_FIRST_NULLS])}{tail}")
 
 
 def manifest(found: Record) -> None:
@@ -83,7 +90,12 @@ def _columns(found: Record, role: str) -> str:
         for c in found["columns"]
         if c["role"] == role
     ]
-    return f"{len(names)}: {', '.join(names)}" if names else "none"
+    if not names:
+        return "none"
+    # A few more than are shown are not worth leaving out.
+    shown = names if len(names) <= _MOST_NAMES else names[:_FIRST_NAMES]
+    rest = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return f"{len(names)}: {', '.join(shown)}{rest}"
 
 
 def _gap_table(gaps: Sequence[Record]) -> None:
