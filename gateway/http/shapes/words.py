@@ -33,6 +33,7 @@ _FIELDS: Final = (
     (re.compile(r"^header\.parts\[0\]\.?"), "ohlcv_"),
     (re.compile(r"^header\.parts\[1\]\.?"), "indicators_"),
     (re.compile(r"^header\.expected\b"), "manifest"),
+    (re.compile(r"^(ohlcv|indicators)\."), r"\1_"),
     (re.compile(r"^(settings\.(?:stop|target))_fraction$"), r"\1_pct"),
     (re.compile(r"^(header|spec)\."), ""),
     (re.compile(r"^state$"), "status"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 
 from services.dataset.app.order import ImportOrder, Part
@@ -80,7 +81,11 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
     timeline, notes, warnings = read_timeline(
         times[Table.OHLCV], times.get(Table.INDICATORS), order.clock
     )
-    described = [_describe(table, file, order.targets) for table, file in parsed.items()]
+    _refuse_horizons(order.targets, timeline.indicator_rows)
+    described = [
+        _describe(table, file, order.targets, timeline.lookahead_rows)
+        for table, file in parsed.items()
+    ]
     indicators = parsed.get(Table.INDICATORS)
     return Prepared(
         tables=tables,
@@ -146,11 +151,20 @@ def _times(table: pa.Table) -> Times:
 
 
 def _describe(
-    table: Table, file: Parsed, targets: Sequence[Target]
-) -> tuple[list[Column], tuple[str, ...]]:
+    table: Table, file: Parsed, targets: Sequence[Target], lookahead_rows: int
+) -> tuple[list[Column], list[str]]:
     named = [target.name for target in targets] if table is Table.INDICATORS else []
     described = describe(file.table, named or None)
-    horizons = {target.name: target.horizon_bars for target in targets}
+    said = {target.name: target.horizon_bars for target in targets}
+    horizons, warnings = dict(said), list(described.warnings)
+    for name in (name for name, role in described.roles.items() if role is Role.TARGET):
+        empty = _empty_tail(file.table[name])
+        if said.get(name) is None and 0 < empty < file.table.num_rows:
+            horizons[name] = empty + lookahead_rows
+            warnings.append(
+                f"{name} has no value in its last {empty} rows: it is taken to look"
+                f" {horizons[name]} bars ahead, since no horizon is given."
+            )
     columns = [
         Column(
             name=name,
@@ -162,7 +176,25 @@ def _describe(
         )
         for name, role in described.roles.items()
     ]
-    return columns, described.warnings
+    return columns, warnings
+
+
+def _empty_tail(column: pa.ChunkedArray) -> int:
+    known = np.flatnonzero(column.is_valid().to_numpy())
+    return len(column) - 1 - int(known[-1]) if known.size else len(column)
+
+
+def _refuse_horizons(targets: Sequence[Target], rows: int) -> None:
+    wrong = [
+        Violation(
+            f"header.targets[{i}].horizon_bars",
+            f"is {target.horizon_bars}, and there are only {rows} indicator rows",
+        )
+        for i, target in enumerate(targets)
+        if target.horizon_bars is not None and target.horizon_bars >= rows
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:20])
 
 
 def _type(field: pa.Field) -> ColumnType:

@@ -16,7 +16,7 @@ from services.dataset.convert.manifest import CONVENTIONS, POLICIES, claims
 from services.dataset.domain.calendars import CalendarName
 from services.dataset.domain.columns import MAX_COLUMNS, MAX_NAME_BYTES, Table, Target
 from services.dataset.domain.timeline import Clock, GapPolicy, TimestampConvention
-from services.dataset.formats.options import DateOrder, Format, Options, TimeDigits, Unit
+from services.dataset.formats.options import DateOrder, Format, Options, TimeLayout, Unit
 from services.shared.errors import InvalidRequest, Violation
 
 MAX_PIECE_BYTES: Final = 2 << 20
@@ -40,13 +40,13 @@ _UNITS: Final[dict[import_pb2.ImportPart.Unit.ValueType, Unit | None]] = {
 }
 _DATE_ORDERS: Final[dict[import_pb2.ImportPart.DateOrder.ValueType, DateOrder | None]] = {
     import_pb2.ImportPart.DATE_ORDER_UNSPECIFIED: None,
-    import_pb2.ImportPart.DATE_ORDER_DAY_FIRST: DateOrder.DMY,
-    import_pb2.ImportPart.DATE_ORDER_MONTH_FIRST: DateOrder.MDY,
+    import_pb2.ImportPart.DATE_ORDER_DAY_FIRST: DateOrder.DAY_FIRST,
+    import_pb2.ImportPart.DATE_ORDER_MONTH_FIRST: DateOrder.MONTH_FIRST,
 }
-_TIME_LAYOUTS: Final[dict[import_pb2.ImportPart.TimeLayout.ValueType, TimeDigits | None]] = {
+_TIME_LAYOUTS: Final[dict[import_pb2.ImportPart.TimeLayout.ValueType, TimeLayout | None]] = {
     import_pb2.ImportPart.TIME_LAYOUT_UNSPECIFIED: None,
-    import_pb2.ImportPart.TIME_LAYOUT_HHMM: TimeDigits.HHMM,
-    import_pb2.ImportPart.TIME_LAYOUT_HHMMSS: TimeDigits.HHMMSS,
+    import_pb2.ImportPart.TIME_LAYOUT_HHMM: TimeLayout.HHMM,
+    import_pb2.ImportPart.TIME_LAYOUT_HHMMSS: TimeLayout.HHMMSS,
 }
 _PART_TABLES: Final[dict[dataset_pb2.Table.ValueType, Table | None]] = {
     dataset_pb2.TABLE_OHLCV: Table.OHLCV,
@@ -165,7 +165,7 @@ def _part(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: in
             unit=checks.one_of(f"{field}.unit", part.unit, _UNITS, None),
             zone=_zone(checks, f"{field}.zone", part.zone),
             date_order=checks.one_of(f"{field}.date_order", part.date_order, _DATE_ORDERS, None),
-            time_digits=checks.one_of(
+            time_layout=checks.one_of(
                 f"{field}.time_layout", part.time_layout, _TIME_LAYOUTS, None
             ),
             market=checks.as_sent(f"{field}.market", part.market, 200) or None,

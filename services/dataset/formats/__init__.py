@@ -6,7 +6,7 @@ from services.dataset.formats.options import (
     Kind,
     Options,
     Parsed,
-    TimeDigits,
+    TimeLayout,
     Unit,
 )
 from services.dataset.formats.reader import read
@@ -22,7 +22,7 @@ __all__ = [
     "Kind",
     "Options",
     "Parsed",
-    "TimeDigits",
+    "TimeLayout",
     "Unit",
     "describe",
     "read",

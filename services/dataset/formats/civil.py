@@ -94,7 +94,7 @@ def _separated_days(
         days, exists = days_of(first, middle, last)
         return days, exists, (f"Dates in {name!r} are year, month, day.",)
     order, note = _order_of(first, middle, name, options.date_order)
-    day, month = (first, middle) if order is DateOrder.DMY else (middle, first)
+    day, month = (first, middle) if order is DateOrder.DAY_FIRST else (middle, first)
     days, exists = days_of(last, month, day)
     return days, exists, (note,)
 
@@ -112,17 +112,23 @@ def _order_of(
     if given is not None:
         return given, f"Dates in {name!r} are {given}, as given."
     if name.lower() in _DUKASCOPY:
-        return DateOrder.DMY, f"Dates in {name!r} are day, month, year: a Dukascopy file."
+        return DateOrder.DAY_FIRST, f"Dates in {name!r} are day, month, year: a Dukascopy file."
     over_first, over_second = int((first > 12).sum()), int((second > 12).sum())
     if over_first == over_second == 0:
         raise ambiguous(
             f"is missing: no date in {name!r} shows whether day or month comes first, "
-            "give dmy or mdy",
+            "give day_first or month_first",
             option="date_order",
         )
     if over_first >= over_second:
-        return DateOrder.DMY, f"Dates in {name!r} are day, month, year: the first goes above 12."
-    return DateOrder.MDY, f"Dates in {name!r} are month, day, year: the second goes above 12."
+        return (
+            DateOrder.DAY_FIRST,
+            f"Dates in {name!r} are day, month, year: the first goes above 12.",
+        )
+    return (
+        DateOrder.MONTH_FIRST,
+        f"Dates in {name!r} are month, day, year: the second goes above 12.",
+    )
 
 
 def _times(
@@ -141,7 +147,7 @@ def _times(
         values,
         padded=_padded_width(time),
         days=len(np.unique(days)),
-        given=options.time_digits,
+        given=options.time_layout,
     )
     time_ms, exists = time_of_day_ms(values, digits)
     refuse_rows(places, [(f"has a time that is no {digits.upper()}", ~exists)])

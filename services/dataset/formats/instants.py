@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from services.dataset.formats.options import TimeDigits, Unit
+from services.dataset.formats.options import TimeLayout, Unit
 from services.dataset.formats.refusal import (
     Int64s,
     Mask,
@@ -80,8 +80,8 @@ def days_of_compact(dates: Int64s) -> tuple[Int64s, Mask]:
 
 
 def time_digits_of(
-    times: Int64s, *, padded: int, days: int, given: TimeDigits | None
-) -> TimeDigits:
+    times: Int64s, *, padded: int, days: int, given: TimeLayout | None
+) -> TimeLayout:
     """Whether a numeric time column is HHMM or HHMMSS, from its largest value and last digits.
 
     `padded` is the width to which zeros fill the column's texts (0: they do not), `days` the
@@ -92,21 +92,21 @@ def time_digits_of(
     if given is not None:
         return given
     if padded in (4, 6):
-        return TimeDigits.HHMM if padded == 4 else TimeDigits.HHMMSS
+        return TimeLayout.HHMM if padded == 4 else TimeLayout.HHMMSS
     largest, last_two = int(times.max()), int((times % 100).max())
     one_morning = days == 1 and 0 < largest <= 2359 and last_two <= 59
     around_midnight = 2359 < largest < 10_000
     if one_morning or around_midnight:
         raise ambiguous(
             f"is missing: the times (up to {largest}) could be HHMM or HHMMSS, give hhmm or hhmmss",
-            option="time_digits",
+            option="time_layout",
         )
-    return TimeDigits.HHMM if largest <= 2359 else TimeDigits.HHMMSS
+    return TimeLayout.HHMM if largest <= 2359 else TimeLayout.HHMMSS
 
 
-def time_of_day_ms(times: Int64s, digits: TimeDigits) -> tuple[Int64s, Mask]:
+def time_of_day_ms(times: Int64s, digits: TimeLayout) -> tuple[Int64s, Mask]:
     """Milliseconds since midnight, and which times exist."""
-    full = times * 100 if digits is TimeDigits.HHMM else times
+    full = times * 100 if digits is TimeLayout.HHMM else times
     hour, minute, second = full // 10_000, full // 100 % 100, full % 100
     exists = (times >= 0) & (hour < 24) & (minute < 60) & (second < 60)
     return ((hour * 60 + minute) * 60 + second) * 1000, exists

@@ -36,11 +36,11 @@ class Unit(StrEnum):
 
 class DateOrder(StrEnum):
     YMD = "ymd"
-    DMY = "dmy"
-    MDY = "mdy"
+    DAY_FIRST = "day_first"
+    MONTH_FIRST = "month_first"
 
 
-class TimeDigits(StrEnum):
+class TimeLayout(StrEnum):
     HHMM = "hhmm"
     HHMMSS = "hhmmss"
 
@@ -63,7 +63,7 @@ class Options:
     unit: Unit | None = None
     zone: str | None = None
     date_order: DateOrder | None = None
-    time_digits: TimeDigits | None = None
+    time_layout: TimeLayout | None = None
     market: str | None = None
     max_bytes: int = 4 << 30
     max_ratio: int = 200

@@ -18,7 +18,7 @@ from services.dataset.formats.instants import (
     unit_note,
     unit_of,
 )
-from services.dataset.formats.options import Options, TimeDigits, Unit
+from services.dataset.formats.options import Options, TimeLayout, Unit
 from services.dataset.formats.refusal import Int64s, Mask, Places, ambiguous, refuse_rows, refused
 
 Instants = tuple[Int64s, tuple[str, ...]]
@@ -192,7 +192,7 @@ def _compact(values: Int64s, name: str, places: Places) -> tuple[Int64s, str] | 
         if values.min() < 1800_0101 * scale or values.max() >= 2201_0101 * scale:
             continue
         days, is_date = days_of_compact(values // scale)
-        digits = TimeDigits.HHMMSS if width == 14 else TimeDigits.HHMM
+        digits = TimeLayout.HHMMSS if width == 14 else TimeLayout.HHMM
         time_ms, is_time = time_of_day_ms(values % scale, digits)
         exists = is_date & is_time
         if exists.mean() > 0.5:

@@ -306,3 +306,23 @@ async def test_warnings_tell_of_a_target_in_disguise_and_of_a_doubtful_granulari
     warnings = " ".join(answer.report.warnings)
     assert "'TWIN' has a correlation of 1.000000 with 'TGT_6'" in warnings
     assert "said to be 4h, but most bars are 1h apart" in warnings
+
+
+async def test_a_target_without_values_at_its_end_looks_at_least_that_far_ahead(
+    client: Client,
+) -> None:
+    times = hourly(300)
+    label = pa.array([0.5] * 1 + [float(i % 7) for i in range(269)] + [None] * 30)
+    files = bar_file(times), indicator_file(times, TGT_30=label)
+    answer = await client.publish(header_of("shifted"), *files)
+    (target,) = (c for c in answer.dataset.manifest.columns if c.name == "TGT_30")
+    assert target.horizon_bars == 30
+    assert any("TGT_30 has no value in its last 30 rows" in w for w in answer.report.warnings)
+
+
+async def test_a_horizon_beyond_the_rows_is_refused(client: Client) -> None:
+    times = hourly(300)
+    header = header_of("far")
+    header.targets.add(name="ADX", horizon_bars=300)
+    with pytest.raises(InvalidRequest, match="only 300 indicator rows"):
+        await client.publish(header, bar_file(times), indicator_file(times))

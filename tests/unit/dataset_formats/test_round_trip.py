@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dataset.formats import DateOrder, TimeDigits
+from services.dataset.formats import DateOrder, TimeLayout
 from tests.unit.dataset_formats.files import Files, values
 from tests.unit.dataset_formats.test_columnar import arrow_file, arrow_stream, parquet
 
@@ -81,9 +81,9 @@ LAYOUTS: dict[str, Callable[[list[Bar]], str | bytes]] = {
     "arrow stream": lambda bars: arrow_stream(table(bars)),
 }
 GIVEN: dict[str, dict[str, Any]] = {
-    "tssb spaces": {"time_digits": TimeDigits.HHMM},
-    "tssb tabs": {"time_digits": TimeDigits.HHMMSS},
-    "american": {"date_order": DateOrder.MDY},
+    "tssb spaces": {"time_layout": TimeLayout.HHMM},
+    "tssb tabs": {"time_layout": TimeLayout.HHMMSS},
+    "american": {"date_order": DateOrder.MONTH_FIRST},
 }
 
 

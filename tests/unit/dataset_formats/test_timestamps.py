@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.dataset.formats import DateOrder, FileAmbiguous, TimeDigits, Unit
+from services.dataset.formats import DateOrder, FileAmbiguous, TimeLayout, Unit
 from tests.unit.dataset_formats.files import Files, times
 
 MAY_1_14H = 1_714_572_000_000
@@ -49,7 +49,7 @@ def test_the_date_20240501_with_time_140000_is_1714572000000(files: Files) -> No
 )
 def test_a_moment_is_the_same_however_it_is_written(files: Files, stamp: str) -> None:
     content = stamped(stamp, header="Gmt time")
-    assert times(files.bars(content, time_digits=TimeDigits.HHMMSS)) == [MAY_1_14H]
+    assert times(files.bars(content, time_layout=TimeLayout.HHMMSS)) == [MAY_1_14H]
 
 
 def test_milliseconds_of_dukascopy_are_kept(files: Files) -> None:
@@ -77,15 +77,15 @@ def test_days_that_could_be_months_need_the_order(files: Files) -> None:
     with pytest.raises(FileAmbiguous) as caught:
         files.bars(content)
     assert [v.field for v in caught.value.violations] == ["ohlcv.date_order"]
-    assert times(files.bars(content, date_order=DateOrder.DMY))[0] == epoch_ms(2024, 2, 1)
-    assert times(files.bars(content, date_order=DateOrder.MDY))[0] == epoch_ms(2024, 1, 2)
+    assert times(files.bars(content, date_order=DateOrder.DAY_FIRST))[0] == epoch_ms(2024, 2, 1)
+    assert times(files.bars(content, date_order=DateOrder.MONTH_FIRST))[0] == epoch_ms(2024, 1, 2)
 
 
 def test_a_date_against_the_order_of_the_column_is_refused(files: Files) -> None:
     content = stamped("13/02/2024", "14/02/2024", "02/15/2024")
     assert "date that does not exist from 1800 to 2200 in 1 line: 4" in files.bars_refused(content)
     assert "year is the first" in files.bars_refused(
-        stamped("2024-05-01"), date_order=DateOrder.DMY
+        stamped("2024-05-01"), date_order=DateOrder.DAY_FIRST
     )
 
 
@@ -144,9 +144,9 @@ def test_times_that_could_be_both_need_the_digits(files: Files) -> None:
     content = tssb("20240501 100", "20240501 200", "20240501 300")
     with pytest.raises(FileAmbiguous) as caught:
         files.bars(content)
-    assert [v.field for v in caught.value.violations] == ["ohlcv.time_digits"]
-    hhmm = times(files.bars(content, time_digits=TimeDigits.HHMM))
-    hhmmss = times(files.bars(content, time_digits=TimeDigits.HHMMSS))
+    assert [v.field for v in caught.value.violations] == ["ohlcv.time_layout"]
+    hhmm = times(files.bars(content, time_layout=TimeLayout.HHMM))
+    hhmmss = times(files.bars(content, time_layout=TimeLayout.HHMMSS))
     assert (hhmm[1] - hhmm[0], hhmmss[1] - hhmmss[0]) == (HOUR, 60_000)
 
 
@@ -158,7 +158,7 @@ def test_leading_zeros_settle_the_digits(files: Files) -> None:
 def test_midnight_as_2400_is_never_guessed(files: Files) -> None:
     content = tssb("20240501 2300", "20240501 2400", "20240502 100")
     assert "HHMM or HHMMSS" in files.bars_refused(content)
-    assert "no HHMM in 1 line: 2" in files.bars_refused(content, time_digits=TimeDigits.HHMM)
+    assert "no HHMM in 1 line: 2" in files.bars_refused(content, time_layout=TimeLayout.HHMM)
     half_hours = [minute // 60 * 100 + minute % 60 for minute in range(30, 24 * 60 + 1, 30)]
     one_day = tssb(*(f"20240501 {time}" for time in half_hours))
     assert "HHMM or HHMMSS" in files.bars_refused(one_day)
@@ -205,7 +205,7 @@ def test_a_zone_must_be_known_and_must_not_contradict(files: Files) -> None:
 @pytest.mark.parametrize("header", ["Local time", "local_time", "LOCAL DATE", "Time (local)"])
 def test_local_times_without_offset_need_the_zone(files: Files, header: str) -> None:
     content = stamped("31.12.2017 23:00:00.000", "01.01.2018 00:00:00.000", header=header)
-    read = {"timestamp_column": header, "date_order": DateOrder.DMY}
+    read = {"timestamp_column": header, "date_order": DateOrder.DAY_FIRST}
     with pytest.raises(FileAmbiguous) as caught:
         files.bars(content, **read)
     assert [v.field for v in caught.value.violations] == ["ohlcv.zone"]

@@ -25,6 +25,8 @@ YEAR_1800, YEAR_2200 = -5_364_662_400_000, 7_258_118_400_000
         ("header.parts[0].separator", "ohlcv_separator"),
         ("header.parts[1]", "indicators"),
         ("header.expected.ohlcv_rows", "manifest.ohlcv_rows"),
+        ("ohlcv.date_order", "ohlcv_date_order"),
+        ("indicators", "indicators"),
         ("page_size", "limit"),
         ("settings.stop_fraction", "settings.stop_pct"),
         ("specs", "specs"),
