@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -47,78 +48,117 @@ from services.shared.series.arrow_files import arrow_files
 SERVICES: Final = tuple(f"stage1.runs.v1.{n}Service" for n in ("Run", "Simulation", "Worker"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What several others are made of."""
+
+    store: PostgresStore
+    series: Series
+    models: ModelFiles
+    datasets: Datasets
+    hub: Hub
+    figures: Figures
+    moves: RunMoves
+    simulation_moves: SimulationMoves
+    clock: Clock
+
+
+def parts_of(
+    settings: RunsSettings, pool: Pool, series_store: SeriesStore, dataset: client.Channel
+) -> Parts:
+    clock = system_clock
+    store, series, hub = PostgresStore(pool), Series(series_store), Hub()
+    figures = Figures(store=store, series=series, clock=clock)
+    return Parts(
+        store=store,
+        series=series,
+        models=ModelFiles(settings.data_dir / "runs" / "models"),
+        datasets=Datasets(dataset),
+        hub=hub,
+        figures=figures,
+        moves=RunMoves(store=store, figures=figures, hub=hub, clock=clock),
+        simulation_moves=SimulationMoves(store=store, hub=hub, clock=clock),
+        clock=clock,
+    )
+
+
+def training_line(parts: Parts, trainers: WorkerCalls) -> TrainingLine:
+    return TrainingLine(
+        store=parts.store,
+        series=parts.series,
+        models=parts.models,
+        trainers=trainers,
+        moves=parts.moves,
+        figures=parts.figures,
+        hub=parts.hub,
+        clock=parts.clock,
+    )
+
+
+def simulating_line(parts: Parts, simulators: WorkerCalls) -> SimulatingLine:
+    return SimulatingLine(
+        store=parts.store,
+        series=parts.series,
+        simulators=simulators,
+        moves=parts.simulation_moves,
+        hub=parts.hub,
+        clock=parts.clock,
+    )
+
+
+def janitor_of(parts: Parts) -> Janitor:
+    return Janitor(
+        store=parts.store,
+        series=parts.series,
+        models=parts.models,
+        datasets=parts.datasets,
+        figures=parts.figures,
+        clock=parts.clock,
+    )
+
+
+def runs_of(parts: Parts, queue: Dispatcher) -> Runs:
+    return Runs(
+        store=parts.store,
+        series=parts.series,
+        models=parts.models,
+        datasets=parts.datasets,
+        queue=queue,
+        moves=parts.moves,
+        figures=parts.figures,
+        clock=parts.clock,
+    )
+
+
+def simulations_of(parts: Parts, queue: Dispatcher) -> Simulations:
+    return Simulations(
+        store=parts.store,
+        series=parts.series,
+        queue=queue,
+        moves=parts.simulation_moves,
+        clock=parts.clock,
+    )
+
+
 class House:
     """Everything of the service, put together once."""
 
-    def __init__(
-        self,
-        settings: RunsSettings,
-        *,
-        pool: Pool,
-        series_store: SeriesStore,
-        dataset: client.Channel,
-        clock: Clock = system_clock,
-    ) -> None:
-        store, hub, streams = PostgresStore(pool), Hub(), DataStreams()
-        series = Series(series_store)
-        self._models = models = ModelFiles(settings.data_dir / "runs" / "models")
-        datasets, calls = Datasets(dataset), WorkerCalls(settings.token)
-        self._figures = figures = Figures(store=store, series=series, clock=clock)
-        moves = RunMoves(store=store, figures=figures, hub=hub, clock=clock)
-        simulation_moves = SimulationMoves(store=store, hub=hub, clock=clock)
-        self.dispatcher = Dispatcher(
-            [
-                TrainingLine(
-                    store=store,
-                    series=series,
-                    models=models,
-                    trainers=calls,
-                    moves=moves,
-                    figures=figures,
-                    hub=hub,
-                    clock=clock,
-                ),
-                SimulatingLine(
-                    store=store,
-                    series=series,
-                    simulators=calls,
-                    moves=simulation_moves,
-                    hub=hub,
-                    clock=clock,
-                ),
-            ],
-            clock=clock,
-        )
-        self.janitor = Janitor(
-            store=store,
-            series=series,
-            models=models,
-            datasets=datasets,
-            figures=figures,
-            clock=clock,
-        )
-        runs = Runs(
-            store=store,
-            series=series,
-            models=models,
-            datasets=datasets,
-            queue=self.dispatcher,
-            moves=moves,
-            figures=figures,
-            clock=clock,
-        )
-        simulations = Simulations(
-            store=store, series=series, queue=self.dispatcher, moves=simulation_moves, clock=clock
-        )
-        workers = Workers(
-            store=store, queue=self.dispatcher, allowed=settings.worker_hosts, clock=clock
-        )
-        watches = Watches(store=store, hub=hub, clock=clock)
-        self._runs = RunServicer(runs=runs, watches=watches, streams=streams)
+    def __init__(self, settings: RunsSettings, parts: Parts) -> None:
+        calls = WorkerCalls(settings.token)
+        lines = (training_line(parts, calls), simulating_line(parts, calls))
+        self._models, self._figures = parts.models, parts.figures
+        self._dispatcher = queue = Dispatcher(lines, clock=parts.clock)
+        self._janitor = janitor_of(parts)
+        watches = Watches(store=parts.store, hub=parts.hub, clock=parts.clock)
+        streams = DataStreams()
+        self._runs = RunServicer(runs=runs_of(parts, queue), watches=watches, streams=streams)
         self._simulations = SimulationServicer(
-            simulations=simulations, watches=watches, streams=streams
+            simulations=simulations_of(parts, queue), watches=watches, streams=streams
         )
-        self._workers = WorkerServicer(workers)
+        allowed = settings.worker_hosts
+        self._workers = WorkerServicer(
+            Workers(store=parts.store, queue=queue, allowed=allowed, clock=parts.clock)
+        )
 
     def register(self, server: aio.Server) -> None:
         add_RunServiceServicer_to_server(self._runs, server)
@@ -129,7 +169,7 @@ class House:
     async def working(self) -> AsyncIterator[None]:
         """The queue moves until the block ends; what is under way then goes back to it."""
         await self._models.clean()
-        tasks = [asyncio.create_task(part.run()) for part in (self.dispatcher, self.janitor)]
+        tasks = [asyncio.create_task(part.run()) for part in (self._dispatcher, self._janitor)]
         try:
             yield
         finally:
@@ -149,7 +189,7 @@ async def running(settings: RunsSettings) -> AsyncIterator[Server]:
         dataset = await stack.enter_async_context(
             client.channel(settings.dataset_address, token=settings.token)
         )
-        house = House(settings, pool=pool, series_store=series, dataset=dataset)
+        house = House(settings, parts_of(settings, pool, series, dataset))
         async with serving(settings, house.register, services=SERVICES) as server:
             await postgres.persistently(pool, partial(_prepare, pool))
             await stack.enter_async_context(house.working())  # ends after the calls have
