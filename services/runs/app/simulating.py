@@ -17,12 +17,12 @@ from services.runs.app.attempt import LEASE_MS, RENEW_MS
 from services.runs.app.dispatcher import Claim, Move
 from services.runs.app.hub import Hub
 from services.runs.app.moves import SimulationMoves
+from services.runs.app.queued import Queue, QueuedLine
 from services.runs.domain import events
 from services.runs.domain.folds import Fold
 from services.runs.domain.simulations import Result, Simulation
-from services.runs.domain.states import Lease
 from services.runs.domain.workers import Worker
-from services.runs.storage.protocol import Store
+from services.runs.storage.protocol import Store, Transaction
 from services.runs.storage.series import Series
 from services.shared.arrow_stream import Decoder
 from services.shared.clock import Clock
@@ -48,7 +48,7 @@ class Simulating:
     folds: tuple[Fold, ...]
 
 
-class SimulatingLine:
+class SimulatingLine(QueuedLine[Simulation]):
     def __init__(
         self,
         *,
@@ -59,31 +59,21 @@ class SimulatingLine:
         hub: Hub,
         clock: Clock,
     ) -> None:
-        self._store = store
+        super().__init__(store, clock)
         self._series = series
         self._simulators = simulators
         self._moves = moves
         self._hub = hub
-        self._clock = clock
 
-    async def lapse(self) -> None:
-        async with self._store.transaction() as tx:
-            abandoned = await tx.simulations.abandoned(self._clock())
-        for simulation_id in abandoned:
-            await self.move(simulation_id, lambda p: p.lapse(self._clock()), "The lease ran out.")
+    def _queue(self, tx: Transaction) -> Queue[Simulation]:
+        return tx.simulations
 
     async def claim(self) -> Claim[Simulating] | None:
-        now = self._clock()
         async with self._store.transaction() as tx:
-            found = await tx.simulations.claimable(now)
-            if found is None:
+            claimed = await self._claimed(tx)
+            if claimed is None:
                 return None
-            simulation, worker = found
-            lease = Lease(worker_id=worker.worker_id, until_ms=now + LEASE_MS)
-            simulation = replace(simulation, progression=simulation.progression.claim(lease, now))
-            await tx.simulations.put(simulation)
-            changed = events.StateChanged(simulation.state)
-            await tx.events.append(simulation.simulation_id, now, changed)
+            simulation, worker = claimed
             folds = await tx.runs.folds(simulation.run_id)
         self._hub.stored(simulation.simulation_id)
         return Claim(
@@ -97,10 +87,6 @@ class SimulatingLine:
         await self._moves.move(
             subject_id, lambda s: replace(s, progression=move(s.progression)), note
         )
-
-    async def forget(self, worker: Worker) -> None:
-        async with self._store.transaction() as tx:
-            await tx.workers.remove(worker.worker_id)
 
     async def do(self, claim: Claim[Simulating]) -> None:
         simulation = claim.work.simulation

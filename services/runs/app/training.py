@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
-from services.runs.app.attempt import LEASE_MS, Attempt
+from services.runs.app.attempt import Attempt
 from services.runs.app.dispatcher import Claim, Move
 from services.runs.app.figures import Figures
 from services.runs.app.hub import Hub
 from services.runs.app.intake import FoldIntake
 from services.runs.app.moves import RunMoves
+from services.runs.app.queued import Queue, QueuedLine
 from services.runs.app.summary import evaluation
 from services.runs.domain import events
 from services.runs.domain.plan import PlannedFold
 from services.runs.domain.runs import Run
-from services.runs.domain.states import Lease
 from services.runs.domain.workers import Worker
 from services.runs.storage.models import ModelFiles
 from services.runs.storage.protocol import Store, Transaction
@@ -47,7 +47,7 @@ class Training:
     missing: tuple[PlannedFold, ...]
 
 
-class TrainingLine:
+class TrainingLine(QueuedLine[Run]):
     def __init__(
         self,
         *,
@@ -60,32 +60,23 @@ class TrainingLine:
         hub: Hub,
         clock: Clock,
     ) -> None:
-        self._store = store
+        super().__init__(store, clock)
         self._series = series
         self._models = models
         self._trainers = trainers
         self._moves = moves
         self._figures = figures
         self._hub = hub
-        self._clock = clock
 
-    async def lapse(self) -> None:
-        async with self._store.transaction() as tx:
-            abandoned = await tx.runs.abandoned(self._clock())
-        for run_id in abandoned:
-            await self.move(run_id, lambda p: p.lapse(self._clock()), "The lease ran out.")
+    def _queue(self, tx: Transaction) -> Queue[Run]:
+        return tx.runs
 
     async def claim(self) -> Claim[Training] | None:
-        now = self._clock()
         async with self._store.transaction() as tx:
-            found = await tx.runs.claimable(now)
-            if found is None:
+            claimed = await self._claimed(tx)
+            if claimed is None:
                 return None
-            run, worker = found
-            lease = Lease(worker_id=worker.worker_id, until_ms=now + LEASE_MS)
-            run = replace(run, progression=run.progression.claim(lease, now))
-            await tx.runs.put(run)
-            await tx.events.append(run.run_id, now, events.StateChanged(run.state))
+            run, worker = claimed
             folds = await tx.runs.folds(run.run_id)
         self._hub.stored(run.run_id)
         return Claim(
@@ -99,10 +90,6 @@ class TrainingLine:
         await self._moves.move(
             subject_id, lambda run: replace(run, progression=move(run.progression)), note
         )
-
-    async def forget(self, worker: Worker) -> None:
-        async with self._store.transaction() as tx:
-            await tx.workers.remove(worker.worker_id)
 
     async def do(self, claim: Claim[Training]) -> None:
         run = claim.work.run

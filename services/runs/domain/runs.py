@@ -135,6 +135,11 @@ class Run:
     environment: Mapping[str, Any] | None = None
 
     @property
+    def subject_id(self) -> UUID:
+        """By which events and attempts know it."""
+        return self.run_id
+
+    @property
     def state(self) -> State:
         return self.progression.state
 

@@ -93,6 +93,11 @@ class Simulation:
     result: Result | None = None
 
     @property
+    def subject_id(self) -> UUID:
+        """By which events and attempts know it."""
+        return self.simulation_id
+
+    @property
     def state(self) -> State:
         return self.progression.state
 
