@@ -94,7 +94,9 @@ class SignalRules(_message.Message):
     """
     own_short_threshold: _builtins.float
     signals_when_learned_nothing: _builtins.bool
-    """Folds that learned nothing give signals all the same; default false."""
+    """Folds that learned nothing give signals all the same, unless their model says
+    one thing of every row; default false.
+    """
     def __init__(
         self,
         *,

@@ -138,7 +138,9 @@ class SimulationSettings(_message.Message):
     notional: _builtins.float
     """Money per position, above 0; default 1000."""
     signals_when_learned_nothing: _builtins.bool
-    """Trade folds that learned nothing; default false."""
+    """Trade folds that learned nothing, unless their model says one thing of every
+    row; default false.
+    """
     def __init__(
         self,
         *,
