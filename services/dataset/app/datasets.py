@@ -91,4 +91,5 @@ class Datasets:
 
 def _pinned(name: UUID | str, holders: Sequence[str]) -> str:
     more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
-    return f"Dataset {name} is needed by {', '.join(holders[:3])}{more}: delete these, or force it."
+    needed = ", ".join(holders[:3])
+    return f"Dataset {name} is needed by the runs {needed}{more}: delete these, or force it."

@@ -86,14 +86,18 @@ def _refuse_choice(windows: Windows, total: int) -> None:
 
 
 def _too_few_rows(windows: Windows, facts: Facts) -> Violation:
-    need = f"need {windows.rows_for_one_fold} rows for one fold, and there are {facts.rows}"
+    offset = windows.initial_offset
+    before = f" (initial_offset is {offset} of them)" if offset else ""
+    need = f"need {windows.rows_for_one_fold} rows{before} for one fold, and there are {facts.rows}"
     fitting = propose(windows, facts)
     if fitting is None:
         return Violation("spec.walk_forward", f"{need}; no windows over so few rows can be trusted")
+    moved = fitting.initial_offset != offset
+    instead = f"initial_offset {fitting.initial_offset}, " if moved else ""
     return Violation(
-        "windows",
-        f"{need}; train_size {fitting.train_size}, test_size {fitting.test_size} and fold_step"
-        f" {fitting.fold_step} would fit, with {fitting.count(facts.rows)} folds",
+        "spec.walk_forward",
+        f"{need}; {instead}train_size {fitting.train_size}, test_size {fitting.test_size} and"
+        f" fold_step {fitting.fold_step} would fit, with {fitting.count(facts.rows)} folds",
     )
 
 

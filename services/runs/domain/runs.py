@@ -181,4 +181,6 @@ class Run:
 
     def refuse_unfinished(self) -> None:
         if not self.state.is_terminal:
-            raise RunNotFinished(f"Run {self.run_id} is {self.state}: cancel it first.")
+            raise RunNotFinished(
+                f"Run {self.run_id} is {self.state}: wait until it ends, or cancel it."
+            )

@@ -123,7 +123,8 @@ class Simulation:
     def refuse_unfinished(self) -> None:
         if not self.state.is_terminal:
             raise RunNotFinished(
-                f"Simulation {self.simulation_id} is {self.state}: cancel it first.",
+                f"Simulation {self.simulation_id} is {self.state}: wait until it ends, or cancel"
+                " it.",
                 reason="SIMULATION_NOT_FINISHED",
             )
 

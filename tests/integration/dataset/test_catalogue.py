@@ -155,7 +155,7 @@ class TestPins:
         run = str(uuid4())
         assert await pin(client, "pinned", run) == 1
         assert await pin(client, "pinned", run) == 1
-        with pytest.raises(Conflict, match=f"is needed by {run}: delete") as caught:
+        with pytest.raises(Conflict, match=f"is needed by the runs {run}: delete") as caught:
             await delete(client, "pinned")
         assert caught.value.reason == "DATASET_PINNED"
         await client.stub.UnpinVersion(pb.UnpinVersionRequest(holder=run))

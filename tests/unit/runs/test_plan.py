@@ -69,6 +69,12 @@ def test_one_row_too_few_is_no_fold_and_the_error_proposes_windows_that_fit() ->
     assert "need 1609 rows for one fold, and there are 1608; train_size 959" in str(error)
 
 
+def test_an_offset_that_leaves_too_few_rows_is_named() -> None:
+    sentence = str(refused(replace(SMALL, initial_offset=9_000), facts(5000)))
+    assert "rows (initial_offset is 9000 of them) for one fold, and there are 5000" in sentence
+    assert "initial_offset 0, train_size" in sentence
+
+
 def test_seven_tenths_of_ninety_are_sixty_three() -> None:
     assert Windows(train_size=90, fit_share=Decimal("0.7")).fit_rows == 63
 

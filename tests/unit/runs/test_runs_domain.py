@@ -51,7 +51,7 @@ def test_a_run_is_complete_with_its_last_fold_only() -> None:
 
 
 def test_a_run_that_is_under_way_is_neither_deleted_nor_simulated() -> None:
-    with pytest.raises(Conflict, match="cancel it first"):
+    with pytest.raises(Conflict, match="wait until it ends, or cancel it"):
         running().refuse_unfinished()
     with pytest.raises(Conflict):
         simulate(running(), uuid4(), Settings(), NOW)
