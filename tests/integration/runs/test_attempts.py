@@ -30,7 +30,7 @@ from services.shared.errors import Unavailable
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import arrow_files
-from tests.contract.run_store import HOUR, NOW, RESULT, a_run, added
+from tests.contract.run_examples import HOUR, NOW, RESULT, a_run, added
 from tests.integration.runs.house import PATIENCE_SECONDS
 from tests.integration.runs.peers import SENT, predictions_of, result_of
 from tests.integration.runs.world import FakeClock, GatedSeries, Pins, Trainer, World

@@ -11,7 +11,8 @@ from services.runs.storage import postgres as postgres_store
 from services.runs.storage.postgres import PostgresStore
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
-from tests.contract.run_store import NOW, QueueContract, RunStoreContract, added
+from tests.contract.run_examples import NOW, added
+from tests.contract.run_store import QueueContract, RunStoreContract
 from tests.fix_postgres import assert_schema_is_committed
 
 STORAGE = "services.runs.storage"

@@ -14,7 +14,7 @@ from services.runs.storage.postgres import PostgresStore
 from services.shared.errors import Exhausted, NotFound
 from services.shared.migrate import migrate
 from services.shared.postgres import Pool
-from tests.contract.run_store import NOW, added
+from tests.contract.run_examples import NOW, added
 
 
 @pytest.fixture

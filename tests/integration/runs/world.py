@@ -30,7 +30,7 @@ from services.shared.arrow_stream import ipc_messages
 from services.shared.errors import DataLoss, Unavailable
 from services.shared.postgres import Pool
 from services.shared.series import SeriesStore
-from tests.contract.run_store import NOW, a_worker
+from tests.contract.run_examples import NOW, a_worker
 from tests.integration.runs.peers import SENT, predictions_of, result_of
 
 

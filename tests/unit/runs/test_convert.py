@@ -20,7 +20,7 @@ from services.runs.domain.simulations import Settings
 from services.runs.storage.protocol import Page
 from services.shared.errors import InvalidRequest
 from services.shared.learner import TANH_K_BOUNDS
-from tests.contract.run_store import BUCKET, RESULT
+from tests.contract.run_examples import BUCKET, RESULT
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 maybe = st.none() | finite

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from services.runs.app.dispatcher import Claim, Dispatcher, Move
 from services.runs.domain.workers import Worker
-from tests.contract.run_store import NOW, a_worker
+from tests.contract.run_examples import NOW, a_worker
 
 SUBJECT, WORKER = uuid4(), a_worker()
 

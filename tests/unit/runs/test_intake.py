@@ -14,7 +14,7 @@ from services.runs.storage.series import SENT, Series
 from services.shared.arrow_stream import StreamTooLarge, ipc_messages
 from services.shared.errors import DataLoss
 from services.shared.series.arrow_files import arrow_files
-from tests.contract.run_store import HOUR, a_plan
+from tests.contract.run_examples import HOUR, a_plan
 
 FOLDS = a_plan().folds
 EMPTY = pa.RecordBatch.from_pylist([], schema=SENT)

@@ -15,7 +15,7 @@ from services.runs.domain.states import Lease, State
 from services.runs.domain.trials import run_outcome, simulation_outcome
 from services.runs.domain.workers import refuse_stranger
 from services.shared.errors import Conflict, DataLoss
-from tests.contract.run_store import NOW, RESULT, a_run
+from tests.contract.run_examples import NOW, RESULT, a_run
 
 
 def running() -> Run:

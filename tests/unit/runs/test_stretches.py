@@ -17,7 +17,7 @@ from services.runs.domain.plan import (
 )
 from services.runs.storage import stretches as module
 from services.runs.storage.stretches import Stretch, arranged, only_counted, stretches
-from tests.contract.run_store import RESULT
+from tests.contract.run_examples import RESULT
 
 BAR = 1000
 
