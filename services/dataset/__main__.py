@@ -24,7 +24,7 @@ from services.shared.migrate import migrate
 from services.shared.postgres import Pool
 from services.shared.process import run_service
 from services.shared.rpc.server import Server, serving
-from services.shared.series.arrow_files import arrow_files
+from services.shared.series.opening import series_store
 
 SERVICE: Final = "stage1.dataset.v1.DatasetService"
 
@@ -35,7 +35,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
     folder = settings.data_dir / "dataset"
     pool = postgres.pool(settings.postgres_dsn.get_secret_value())
     catalogue = PostgresCatalogue(pool, system_clock)
-    async with arrow_files(folder / "series") as series:
+    async with series_store(settings, folder / "series") as series:
         imports = Imports(
             catalogue=catalogue,
             series=series,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from services.shared.settings import ServerSettings
+from services.shared.settings import SeriesSettings, ServerSettings
 
 
-class DatasetSettings(ServerSettings):
+class DatasetSettings(ServerSettings, SeriesSettings):
     listen: str = "127.0.0.1:7401"
     postgres_dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/stage1")
     data_dir: Path = Path(".stage1")

@@ -43,7 +43,7 @@ from services.shared.process import run_service
 from services.shared.rpc import client
 from services.shared.rpc.server import Server, serving
 from services.shared.series import SeriesStore
-from services.shared.series.arrow_files import arrow_files
+from services.shared.series.opening import series_store
 
 SERVICES: Final = tuple(f"stage1.runs.v1.{n}Service" for n in ("Run", "Simulation", "Worker"))
 
@@ -185,7 +185,9 @@ async def running(settings: RunsSettings) -> AsyncIterator[Server]:
     pool = postgres.pool(settings.postgres_dsn.get_secret_value())
     async with AsyncExitStack() as stack:
         stack.push_async_callback(pool.close)
-        series = await stack.enter_async_context(arrow_files(settings.data_dir / "runs" / "series"))
+        series = await stack.enter_async_context(
+            series_store(settings, settings.data_dir / "runs" / "series")
+        )
         dataset = await stack.enter_async_context(
             client.channel(settings.dataset_address, token=settings.token)
         )

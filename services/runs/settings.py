@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from services.shared.settings import ServerSettings
+from services.shared.settings import SeriesSettings, ServerSettings
 
 
-class RunsSettings(ServerSettings):
+class RunsSettings(ServerSettings, SeriesSettings):
     listen: str = "127.0.0.1:7402"
     dataset_address: str = "127.0.0.1:7401"
     postgres_dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/stage1")

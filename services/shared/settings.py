@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import SecretStr, model_validator
 from pydantic.fields import FieldInfo
@@ -72,6 +72,16 @@ class ServerSettings(Settings):
                 "set STAGE1_SERVICE_TOKEN (or STAGE1_SERVICE_TOKEN_FILE), or bind to 127.0.0.1."
             )
         return self
+
+
+class SeriesSettings(Settings):
+    """Where series lie: Arrow files under the data folder, or a QuestDB."""
+
+    series: Literal["arrow", "questdb"] = "arrow"
+    questdb_url: str = "http://127.0.0.1:9000"
+    """Its HTTP interface; the binary protocols are not used."""
+    questdb_user: str = ""
+    questdb_password: SecretStr | None = None
 
 
 def is_loopback(address: str) -> bool:

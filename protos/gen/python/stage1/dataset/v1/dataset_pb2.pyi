@@ -222,7 +222,7 @@ class Manifest(_message.Message):
     indicator_measurement: _builtins.str
     """Series table of the indicators; empty without."""
     calendar: _builtins.str
-    """24x7, 24x5_fx or observed."""
+    """24x7, 24x5_fx, observed or the code of an exchange."""
     timestamp_convention: Global___TimestampConvention.ValueType
     gap_policy: Global___GapPolicy.ValueType
     content_hash: _builtins.str

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from stage1.dataset.v1 import dataset_pb2 as _dataset_pb2
 from stage1.dataset.v1 import import_pb2 as _import_pb2
 import builtins as _builtins
@@ -99,6 +100,791 @@ class ImportDatasetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportDatasetResponse: _TypeAlias = ImportDatasetResponse  # noqa: Y015
+
+@_typing.final
+class AppendBarsRequest(_message.Message):
+    """First the header, then the bytes of its parts in order, cut anywhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> _import_pb2.AppendHeader: ...
+    @_builtins.property
+    def bytes(self) -> Global___PartBytes: ...
+    def __init__(
+        self,
+        *,
+        header: _import_pb2.AppendHeader | None = ...,
+        bytes: Global___PartBytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "header", b"header", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "header", b"header", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["header", "bytes"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___AppendBarsRequest: _TypeAlias = AppendBarsRequest  # noqa: Y015
+
+@_typing.final
+class AppendBarsResponse(_message.Message):
+    """What is visible now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    APPENDED_OHLCV_ROWS_FIELD_NUMBER: _builtins.int
+    APPENDED_INDICATOR_ROWS_FIELD_NUMBER: _builtins.int
+    REPEATED_OHLCV_ROWS_FIELD_NUMBER: _builtins.int
+    REPEATED_INDICATOR_ROWS_FIELD_NUMBER: _builtins.int
+    appended_ohlcv_rows: _builtins.int
+    """New rows; 0 of both when nothing was new."""
+    appended_indicator_rows: _builtins.int
+    repeated_ohlcv_rows: _builtins.int
+    """Rows that were there already, with the same values."""
+    repeated_indicator_rows: _builtins.int
+    @_builtins.property
+    def dataset(self) -> _dataset_pb2.Dataset: ...
+    @_builtins.property
+    def report(self) -> _import_pb2.ImportReport: ...
+    def __init__(
+        self,
+        *,
+        dataset: _dataset_pb2.Dataset | None = ...,
+        report: _import_pb2.ImportReport | None = ...,
+        appended_ohlcv_rows: _builtins.int = ...,
+        appended_indicator_rows: _builtins.int = ...,
+        repeated_ohlcv_rows: _builtins.int = ...,
+        repeated_indicator_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended_indicator_rows", b"appended_indicator_rows", "appended_ohlcv_rows", b"appended_ohlcv_rows", "dataset", b"dataset", "repeated_indicator_rows", b"repeated_indicator_rows", "repeated_ohlcv_rows", b"repeated_ohlcv_rows", "report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendBarsResponse: _TypeAlias = AppendBarsResponse  # noqa: Y015
+
+@_typing.final
+class AdoptTablesRequest(_message.Message):
+    """Which tables become which dataset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    OHLCV_MEASUREMENT_FIELD_NUMBER: _builtins.int
+    INDICATOR_MEASUREMENT_FIELD_NUMBER: _builtins.int
+    ohlcv_measurement: _builtins.str
+    """Series tables with `timestamp_ms` (or QuestDB's `timestamp`) and the columns
+    of a part; at most 127 of [a-z0-9_].
+    """
+    indicator_measurement: _builtins.str
+    """Empty: no indicators."""
+    @_builtins.property
+    def header(self) -> _import_pb2.ImportHeader:
+        """As for an import, but without parts."""
+
+    def __init__(
+        self,
+        *,
+        header: _import_pb2.ImportHeader | None = ...,
+        ohlcv_measurement: _builtins.str = ...,
+        indicator_measurement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "indicator_measurement", b"indicator_measurement", "ohlcv_measurement", b"ohlcv_measurement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptTablesRequest: _TypeAlias = AdoptTablesRequest  # noqa: Y015
+
+@_typing.final
+class AdoptTablesResponse(_message.Message):
+    """What was published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dataset(self) -> _dataset_pb2.Dataset: ...
+    @_builtins.property
+    def report(self) -> _import_pb2.ImportReport: ...
+    def __init__(
+        self,
+        *,
+        dataset: _dataset_pb2.Dataset | None = ...,
+        report: _import_pb2.ImportReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptTablesResponse: _TypeAlias = AdoptTablesResponse  # noqa: Y015
+
+@_typing.final
+class SniffFileRequest(_message.Message):
+    """First the file's part, then its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> _import_pb2.SniffHeader: ...
+    @_builtins.property
+    def bytes(self) -> Global___PartBytes: ...
+    def __init__(
+        self,
+        *,
+        header: _import_pb2.SniffHeader | None = ...,
+        bytes: Global___PartBytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "header", b"header", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "header", b"header", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["header", "bytes"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___SniffFileRequest: _TypeAlias = SniffFileRequest  # noqa: Y015
+
+@_typing.final
+class SniffFileResponse(_message.Message):
+    """What the file is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    FIRST_TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
+    LAST_TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    BAR_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    first_timestamp_ms: _builtins.int
+    last_timestamp_ms: _builtins.int
+    calendar: _builtins.str
+    """Proposed; of an indicator file alone, as far as it can be told."""
+    bar_interval_ms: _builtins.int
+    """0 when there are too few rows to tell."""
+    @_builtins.property
+    def part(self) -> _import_pb2.ImportPart:
+        """What was recognised; with every override that was not given, as guessed."""
+
+    @_builtins.property
+    def report(self) -> _import_pb2.ImportReport:
+        """Notes say what was guessed and why, the calendar among them."""
+
+    def __init__(
+        self,
+        *,
+        part: _import_pb2.ImportPart | None = ...,
+        rows: _builtins.int = ...,
+        first_timestamp_ms: _builtins.int = ...,
+        last_timestamp_ms: _builtins.int = ...,
+        report: _import_pb2.ImportReport | None = ...,
+        calendar: _builtins.str = ...,
+        bar_interval_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar_interval_ms", b"bar_interval_ms", "calendar", b"calendar", "first_timestamp_ms", b"first_timestamp_ms", "last_timestamp_ms", b"last_timestamp_ms", "part", b"part", "report", b"report", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SniffFileResponse: _TypeAlias = SniffFileResponse  # noqa: Y015
+
+@_typing.final
+class ListImportsRequest(_message.Message):
+    """Which imports, and which page of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLUG_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    slug: _builtins.str
+    """Exact; empty for any."""
+    state: _import_pb2.Import.State.ValueType
+    """Unspecified for any."""
+    page_size: _builtins.int
+    """0 means 50; at most 1000."""
+    page_token: _builtins.str
+    """From the answer before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        slug: _builtins.str = ...,
+        state: _import_pb2.Import.State.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "slug", b"slug", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImportsRequest: _TypeAlias = ListImportsRequest  # noqa: Y015
+
+@_typing.final
+class ListImportsResponse(_message.Message):
+    """One page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def imports(self) -> _containers.RepeatedCompositeFieldContainer[_import_pb2.Import]: ...
+    def __init__(
+        self,
+        *,
+        imports: _abc.Iterable[_import_pb2.Import] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["imports", b"imports", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImportsResponse: _TypeAlias = ListImportsResponse  # noqa: Y015
+
+@_typing.final
+class GetImportRequest(_message.Message):
+    """Which import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """UUID."""
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import_id", b"import_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImportRequest: _TypeAlias = GetImportRequest  # noqa: Y015
+
+@_typing.final
+class GetImportResponse(_message.Message):
+    """How far it came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_FIELD_NUMBER: _builtins.int
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImportResponse: _TypeAlias = GetImportResponse  # noqa: Y015
+
+@_typing.final
+class ListDatasetVersionsRequest(_message.Message):
+    """Which versions, and which page of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """UUID or slug."""
+    page_size: _builtins.int
+    """0 means 50; at most 1000. A page of large manifests holds fewer."""
+    page_token: _builtins.str
+    """From the answer before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDatasetVersionsRequest: _TypeAlias = ListDatasetVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListDatasetVersionsResponse(_message.Message):
+    """One page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MANIFESTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def manifests(self) -> _containers.RepeatedCompositeFieldContainer[_dataset_pb2.Manifest]: ...
+    def __init__(
+        self,
+        *,
+        manifests: _abc.Iterable[_dataset_pb2.Manifest] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifests", b"manifests", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDatasetVersionsResponse: _TypeAlias = ListDatasetVersionsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateDatasetRequest(_message.Message):
+    """What is to be said from now on; a field that is unset stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    REMOVED_METADATA_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """UUID or slug."""
+    symbol: _builtins.str
+    """At most 64 characters, not empty."""
+    granularity: _builtins.str
+    """At most 16 characters, not empty."""
+    source: _builtins.str
+    """At most 200 characters."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Keys to set; at most 64 entries in all, as for an import."""
+
+    @_builtins.property
+    def removed_metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys to take away."""
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        symbol: _builtins.str | None = ...,
+        granularity: _builtins.str | None = ...,
+        source: _builtins.str | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        removed_metadata: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_granularity", b"_granularity", "_source", b"_source", "_symbol", b"_symbol", "granularity", b"granularity", "source", b"source", "symbol", b"symbol"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_granularity", b"_granularity", "_source", b"_source", "_symbol", b"_symbol", "dataset", b"dataset", "granularity", b"granularity", "metadata", b"metadata", "removed_metadata", b"removed_metadata", "source", b"source", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__granularity: _TypeAlias = _typing.Literal["granularity"]  # noqa: Y015
+    _WhichOneofArgType__granularity: _TypeAlias = _typing.Literal["_granularity", b"_granularity"]  # noqa: Y015
+    _WhichOneofReturnType__source: _TypeAlias = _typing.Literal["source"]  # noqa: Y015
+    _WhichOneofArgType__source: _TypeAlias = _typing.Literal["_source", b"_source"]  # noqa: Y015
+    _WhichOneofReturnType__symbol: _TypeAlias = _typing.Literal["symbol"]  # noqa: Y015
+    _WhichOneofArgType__symbol: _TypeAlias = _typing.Literal["_symbol", b"_symbol"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__granularity) -> _WhichOneofReturnType__granularity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source) -> _WhichOneofReturnType__source | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__symbol) -> _WhichOneofReturnType__symbol | None: ...
+
+Global___UpdateDatasetRequest: _TypeAlias = UpdateDatasetRequest  # noqa: Y015
+
+@_typing.final
+class UpdateDatasetResponse(_message.Message):
+    """The dataset as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dataset(self) -> _dataset_pb2.Dataset: ...
+    def __init__(
+        self,
+        *,
+        dataset: _dataset_pb2.Dataset | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDatasetResponse: _TypeAlias = UpdateDatasetResponse  # noqa: Y015
+
+@_typing.final
+class AggregateBarsRequest(_message.Message):
+    """Which rows, in how many buckets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    TIMES_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """UUID or slug."""
+    version: _builtins.int
+    """0 means the newest."""
+    table: _dataset_pb2.Table.ValueType
+    """OHLCV or INDICATORS."""
+    buckets: _builtins.int
+    """1 to 20,000; buckets have equally many rows, but for the last. With fewer rows
+    than buckets each row is its own.
+    """
+    @_builtins.property
+    def times(self) -> Global___TimeRange:
+        """Unset for all rows."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns of numbers, at most 64; of INDICATORS at least one. Further columns of
+        OHLCV come as min and max.
+        """
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        version: _builtins.int = ...,
+        table: _dataset_pb2.Table.ValueType = ...,
+        times: Global___TimeRange | None = ...,
+        buckets: _builtins.int = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["times", b"times"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "columns", b"columns", "dataset", b"dataset", "table", b"table", "times", b"times", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AggregateBarsRequest: _TypeAlias = AggregateBarsRequest  # noqa: Y015
+
+@_typing.final
+class AggregateBarsResponse(_message.Message):
+    """A piece of the Arrow IPC stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IPC_FIELD_NUMBER: _builtins.int
+    ipc: _builtins.bytes
+    """Pieces put end to end are the stream; each is one whole IPC message."""
+    def __init__(
+        self,
+        *,
+        ipc: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ipc", b"ipc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AggregateBarsResponse: _TypeAlias = AggregateBarsResponse  # noqa: Y015
+
+@_typing.final
+class DescribeColumnsRequest(_message.Message):
+    """Which columns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_BINS_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """UUID or slug."""
+    version: _builtins.int
+    """0 means the newest."""
+    table: _dataset_pb2.Table.ValueType
+    """OHLCV or INDICATORS."""
+    histogram_bins: _builtins.int
+    """0 means 20; at most 100."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Empty for all."""
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        version: _builtins.int = ...,
+        table: _dataset_pb2.Table.ValueType = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        histogram_bins: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dataset", b"dataset", "histogram_bins", b"histogram_bins", "table", b"table", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeColumnsRequest: _TypeAlias = DescribeColumnsRequest  # noqa: Y015
+
+@_typing.final
+class DescribeColumnsResponse(_message.Message):
+    """Progress, then statistics; large answers come in several pieces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _import_pb2.Progress: ...
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[_import_pb2.ColumnStatistics]: ...
+    def __init__(
+        self,
+        *,
+        progress: _import_pb2.Progress | None = ...,
+        columns: _abc.Iterable[_import_pb2.ColumnStatistics] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeColumnsResponse: _TypeAlias = DescribeColumnsResponse  # noqa: Y015
+
+@_typing.final
+class VerifyDatasetRequest(_message.Message):
+    """First the request, then, where a file is held against it, its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> _import_pb2.VerifyHeader: ...
+    @_builtins.property
+    def bytes(self) -> Global___PartBytes: ...
+    def __init__(
+        self,
+        *,
+        header: _import_pb2.VerifyHeader | None = ...,
+        bytes: Global___PartBytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "header", b"header", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "header", b"header", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["header", "bytes"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___VerifyDatasetRequest: _TypeAlias = VerifyDatasetRequest  # noqa: Y015
+
+@_typing.final
+class VerifyDatasetResponse(_message.Message):
+    """Progress, then the report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _import_pb2.Progress: ...
+    @_builtins.property
+    def report(self) -> _import_pb2.VerifyReport: ...
+    def __init__(
+        self,
+        *,
+        progress: _import_pb2.Progress | None = ...,
+        report: _import_pb2.VerifyReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "report", b"report", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "report", b"report", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["progress", "report"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___VerifyDatasetResponse: _TypeAlias = VerifyDatasetResponse  # noqa: Y015
+
+@_typing.final
+class CheckStoreRequest(_message.Message):
+    """Everything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckStoreRequest: _TypeAlias = CheckStoreRequest  # noqa: Y015
+
+@_typing.final
+class CheckStoreResponse(_message.Message):
+    """What does not fit, one finding each; none when all is well."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    DATASETS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    datasets: _builtins.int
+    versions: _builtins.int
+    tables: _builtins.int
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_import_pb2.Finding]: ...
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[_import_pb2.Finding] | None = ...,
+        datasets: _builtins.int = ...,
+        versions: _builtins.int = ...,
+        tables: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "findings", b"findings", "tables", b"tables", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckStoreResponse: _TypeAlias = CheckStoreResponse  # noqa: Y015
+
+@_typing.final
+class WatchDatasetsRequest(_message.Message):
+    """From where on, and of which dataset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Of the last event seen; empty: from now on. "0": everything that is kept."""
+    dataset: _builtins.str
+    """UUID or slug; empty for all."""
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "dataset", b"dataset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDatasetsRequest: _TypeAlias = WatchDatasetsRequest  # noqa: Y015
+
+@_typing.final
+class WatchDatasetsResponse(_message.Message):
+    """One event, or a sign of life every 15 s, which has a cursor and no kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchDatasetsResponse._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: WatchDatasetsResponse._Kind.ValueType  # 0
+        """A sign of life."""
+        KIND_PUBLISHED: WatchDatasetsResponse._Kind.ValueType  # 1
+        KIND_UPDATED: WatchDatasetsResponse._Kind.ValueType  # 2
+        KIND_DELETED: WatchDatasetsResponse._Kind.ValueType  # 3
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What happened."""
+
+    KIND_UNSPECIFIED: WatchDatasetsResponse.Kind.ValueType  # 0
+    """A sign of life."""
+    KIND_PUBLISHED: WatchDatasetsResponse.Kind.ValueType  # 1
+    KIND_UPDATED: WatchDatasetsResponse.Kind.ValueType  # 2
+    KIND_DELETED: WatchDatasetsResponse.Kind.ValueType  # 3
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    DATASET_SLUG_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Opaque; give it back to go on after this event."""
+    kind: Global___WatchDatasetsResponse.Kind.ValueType
+    dataset_id: _builtins.str
+    dataset_slug: _builtins.str
+    version: _builtins.int
+    """The newest version at that time."""
+    at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        kind: Global___WatchDatasetsResponse.Kind.ValueType = ...,
+        dataset_id: _builtins.str = ...,
+        dataset_slug: _builtins.str = ...,
+        version: _builtins.int = ...,
+        at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "cursor", b"cursor", "dataset_id", b"dataset_id", "dataset_slug", b"dataset_slug", "kind", b"kind", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDatasetsResponse: _TypeAlias = WatchDatasetsResponse  # noqa: Y015
 
 @_typing.final
 class GetDatasetRequest(_message.Message):
@@ -326,11 +1112,14 @@ class ReadBarsRequest(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     INDICES_FIELD_NUMBER: _builtins.int
     TIMES_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """UUID or slug."""
     version: _builtins.int
     """0 means the newest."""
     table: _dataset_pb2.Table.ValueType
+    descending: _builtins.bool
+    """Last row first."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At most 4,096. Empty for all; `index` and `timestamp_ms` always come."""
@@ -348,10 +1137,11 @@ class ReadBarsRequest(_message.Message):
         columns: _abc.Iterable[_builtins.str] | None = ...,
         indices: Global___IndexRange | None = ...,
         times: Global___TimeRange | None = ...,
+        descending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["indices", b"indices", "range", b"range", "times", b"times"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dataset", b"dataset", "indices", b"indices", "range", b"range", "table", b"table", "times", b"times", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "dataset", b"dataset", "descending", b"descending", "indices", b"indices", "range", b"range", "table", b"table", "times", b"times", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_range: _TypeAlias = _typing.Literal["indices", "times"]  # noqa: Y015
     _WhichOneofArgType_range: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015

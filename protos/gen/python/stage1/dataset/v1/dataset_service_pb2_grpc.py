@@ -41,6 +41,31 @@ class DatasetServiceStub:
                 request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetRequest.SerializeToString,
                 response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetResponse.FromString,
                 _registered_method=True)
+        self.AppendBars = channel.stream_unary(
+                '/stage1.dataset.v1.DatasetService/AppendBars',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AppendBarsRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AppendBarsResponse.FromString,
+                _registered_method=True)
+        self.AdoptTables = channel.unary_unary(
+                '/stage1.dataset.v1.DatasetService/AdoptTables',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AdoptTablesRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AdoptTablesResponse.FromString,
+                _registered_method=True)
+        self.SniffFile = channel.stream_unary(
+                '/stage1.dataset.v1.DatasetService/SniffFile',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.SniffFileRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.SniffFileResponse.FromString,
+                _registered_method=True)
+        self.ListImports = channel.unary_unary(
+                '/stage1.dataset.v1.DatasetService/ListImports',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListImportsRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListImportsResponse.FromString,
+                _registered_method=True)
+        self.GetImport = channel.unary_unary(
+                '/stage1.dataset.v1.DatasetService/GetImport',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetImportRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetImportResponse.FromString,
+                _registered_method=True)
         self.GetDataset = channel.unary_unary(
                 '/stage1.dataset.v1.DatasetService/GetDataset',
                 request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetRequest.SerializeToString,
@@ -50,6 +75,16 @@ class DatasetServiceStub:
                 '/stage1.dataset.v1.DatasetService/ListDatasets',
                 request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetsRequest.SerializeToString,
                 response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetsResponse.FromString,
+                _registered_method=True)
+        self.ListDatasetVersions = channel.unary_unary(
+                '/stage1.dataset.v1.DatasetService/ListDatasetVersions',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetVersionsRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetVersionsResponse.FromString,
+                _registered_method=True)
+        self.UpdateDataset = channel.unary_unary(
+                '/stage1.dataset.v1.DatasetService/UpdateDataset',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateDatasetRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateDatasetResponse.FromString,
                 _registered_method=True)
         self.GetManifest = channel.unary_unary(
                 '/stage1.dataset.v1.DatasetService/GetManifest',
@@ -65,6 +100,31 @@ class DatasetServiceStub:
                 '/stage1.dataset.v1.DatasetService/ReadIndexMap',
                 request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ReadIndexMapRequest.SerializeToString,
                 response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ReadIndexMapResponse.FromString,
+                _registered_method=True)
+        self.AggregateBars = channel.unary_stream(
+                '/stage1.dataset.v1.DatasetService/AggregateBars',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AggregateBarsRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AggregateBarsResponse.FromString,
+                _registered_method=True)
+        self.DescribeColumns = channel.unary_stream(
+                '/stage1.dataset.v1.DatasetService/DescribeColumns',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.DescribeColumnsRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.DescribeColumnsResponse.FromString,
+                _registered_method=True)
+        self.VerifyDataset = channel.stream_stream(
+                '/stage1.dataset.v1.DatasetService/VerifyDataset',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetResponse.FromString,
+                _registered_method=True)
+        self.CheckStore = channel.unary_unary(
+                '/stage1.dataset.v1.DatasetService/CheckStore',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.CheckStoreRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.CheckStoreResponse.FromString,
+                _registered_method=True)
+        self.WatchDatasets = channel.unary_stream(
+                '/stage1.dataset.v1.DatasetService/WatchDatasets',
+                request_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetsRequest.SerializeToString,
+                response_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetsResponse.FromString,
                 _registered_method=True)
         self.ResolveBoundaries = channel.unary_unary(
                 '/stage1.dataset.v1.DatasetService/ResolveBoundaries',
@@ -102,6 +162,45 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AppendBars(self, request_iterator, context):
+        """Adds rows to the end of a dataset as its next version: bars and indicators
+        of one request become visible together. Rows it has already may come again
+        with the same values; other values are refused with ROWS_DIFFER and nothing
+        is written. When nothing is new, the answer is the version there is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdoptTables(self, request, context):
+        """Makes a dataset of series tables that are in the store already, after the
+        same judgement as an import. The tables are copied, not taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SniffFile(self, request_iterator, context):
+        """What an import would make of one file, and why; nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImports(self, request, context):
+        """Imports and appends, newest first, with what became of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImport(self, request, context):
+        """One import or append.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDataset(self, request, context):
         """A dataset with the manifest of its newest version.
         """
@@ -111,6 +210,20 @@ class DatasetServiceServicer:
 
     def ListDatasets(self, request, context):
         """Datasets that are not deleted, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDatasetVersions(self, request, context):
+        """Published versions of a dataset, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateDataset(self, request, context):
+        """Changes what is said of a dataset, never its rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +245,46 @@ class DatasetServiceServicer:
 
     def ReadIndexMap(self, request, context):
         """{index int64, timestamp_ms int64} as one Arrow IPC stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AggregateBars(self, request, context):
+        """For charts: a time range in so many buckets, as one Arrow IPC stream.
+        OHLCV: {timestamp_ms, rows, open, high, low, close, volume} of each bucket
+        that has rows, timestamp_ms being its first row's. Indicators: {timestamp_ms,
+        rows} and for each column {<column>.min, <column>.max}.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeColumns(self, request, context):
+        """Statistics of columns: progress while it counts, then the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyDataset(self, request_iterator, context):
+        """Reads a version back whole and holds it against its manifest; progress, then
+        the report. With files, also against these.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckStore(self, request, context):
+        """Holds the catalogue and the series store against each other: tables that are
+        missing, that nobody needs, or that have other row counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchDatasets(self, request, context):
+        """What happens to datasets, from a cursor on, until the deadline.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,6 +327,31 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetRequest.FromString,
                     response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ImportDatasetResponse.SerializeToString,
             ),
+            'AppendBars': grpc.stream_unary_rpc_method_handler(
+                    servicer.AppendBars,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AppendBarsRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AppendBarsResponse.SerializeToString,
+            ),
+            'AdoptTables': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptTables,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AdoptTablesRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AdoptTablesResponse.SerializeToString,
+            ),
+            'SniffFile': grpc.stream_unary_rpc_method_handler(
+                    servicer.SniffFile,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.SniffFileRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.SniffFileResponse.SerializeToString,
+            ),
+            'ListImports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImports,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListImportsRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListImportsResponse.SerializeToString,
+            ),
+            'GetImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImport,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetImportRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetImportResponse.SerializeToString,
+            ),
             'GetDataset': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDataset,
                     request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetDatasetRequest.FromString,
@@ -183,6 +361,16 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.ListDatasets,
                     request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetsRequest.FromString,
                     response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetsResponse.SerializeToString,
+            ),
+            'ListDatasetVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDatasetVersions,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetVersionsRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetVersionsResponse.SerializeToString,
+            ),
+            'UpdateDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDataset,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateDatasetRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateDatasetResponse.SerializeToString,
             ),
             'GetManifest': grpc.unary_unary_rpc_method_handler(
                     servicer.GetManifest,
@@ -198,6 +386,31 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.ReadIndexMap,
                     request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ReadIndexMapRequest.FromString,
                     response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ReadIndexMapResponse.SerializeToString,
+            ),
+            'AggregateBars': grpc.unary_stream_rpc_method_handler(
+                    servicer.AggregateBars,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AggregateBarsRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AggregateBarsResponse.SerializeToString,
+            ),
+            'DescribeColumns': grpc.unary_stream_rpc_method_handler(
+                    servicer.DescribeColumns,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.DescribeColumnsRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.DescribeColumnsResponse.SerializeToString,
+            ),
+            'VerifyDataset': grpc.stream_stream_rpc_method_handler(
+                    servicer.VerifyDataset,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetResponse.SerializeToString,
+            ),
+            'CheckStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckStore,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.CheckStoreRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.CheckStoreResponse.SerializeToString,
+            ),
+            'WatchDatasets': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDatasets,
+                    request_deserializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetsRequest.FromString,
+                    response_serializer=stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetsResponse.SerializeToString,
             ),
             'ResolveBoundaries': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveBoundaries,
@@ -260,6 +473,141 @@ class DatasetService:
             _registered_method=True)
 
     @staticmethod
+    def AppendBars(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/stage1.dataset.v1.DatasetService/AppendBars',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AppendBarsRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AppendBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptTables(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/AdoptTables',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AdoptTablesRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AdoptTablesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SniffFile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/stage1.dataset.v1.DatasetService/SniffFile',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.SniffFileRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.SniffFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/ListImports',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListImportsRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListImportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/GetImport',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetImportRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.GetImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetDataset(request,
             target,
             options=(),
@@ -303,6 +651,60 @@ class DatasetService:
             '/stage1.dataset.v1.DatasetService/ListDatasets',
             stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetsRequest.SerializeToString,
             stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDatasetVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/ListDatasetVersions',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetVersionsRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ListDatasetVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/UpdateDataset',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateDatasetRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.UpdateDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -384,6 +786,141 @@ class DatasetService:
             '/stage1.dataset.v1.DatasetService/ReadIndexMap',
             stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ReadIndexMapRequest.SerializeToString,
             stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.ReadIndexMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AggregateBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/AggregateBars',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AggregateBarsRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.AggregateBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeColumns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/DescribeColumns',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.DescribeColumnsRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.DescribeColumnsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyDataset(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/stage1.dataset.v1.DatasetService/VerifyDataset',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.VerifyDatasetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/CheckStore',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.CheckStoreRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.CheckStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDatasets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/stage1.dataset.v1.DatasetService/WatchDatasets',
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetsRequest.SerializeToString,
+            stage1_dot_dataset_dot_v1_dot_dataset__service__pb2.WatchDatasetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

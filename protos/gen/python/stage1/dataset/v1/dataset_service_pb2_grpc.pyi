@@ -40,16 +40,54 @@ class DatasetServiceStub:
     of it becomes visible at once or nothing does. Refused with TOO_MANY_IMPORTS
     while as many are under way as the service takes.
     """
+    AppendBars: _grpc.StreamUnaryMultiCallable[_dataset_service_pb2.AppendBarsRequest, _dataset_service_pb2.AppendBarsResponse]
+    """Adds rows to the end of a dataset as its next version: bars and indicators
+    of one request become visible together. Rows it has already may come again
+    with the same values; other values are refused with ROWS_DIFFER and nothing
+    is written. When nothing is new, the answer is the version there is.
+    """
+    AdoptTables: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.AdoptTablesRequest, _dataset_service_pb2.AdoptTablesResponse]
+    """Makes a dataset of series tables that are in the store already, after the
+    same judgement as an import. The tables are copied, not taken.
+    """
+    SniffFile: _grpc.StreamUnaryMultiCallable[_dataset_service_pb2.SniffFileRequest, _dataset_service_pb2.SniffFileResponse]
+    """What an import would make of one file, and why; nothing is kept."""
+    ListImports: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListImportsRequest, _dataset_service_pb2.ListImportsResponse]
+    """Imports and appends, newest first, with what became of them."""
+    GetImport: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetImportRequest, _dataset_service_pb2.GetImportResponse]
+    """One import or append."""
     GetDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetRequest, _dataset_service_pb2.GetDatasetResponse]
     """A dataset with the manifest of its newest version."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetsRequest, _dataset_service_pb2.ListDatasetsResponse]
     """Datasets that are not deleted, newest first."""
+    ListDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]
+    """Published versions of a dataset, newest first."""
+    UpdateDataset: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.UpdateDatasetRequest, _dataset_service_pb2.UpdateDatasetResponse]
+    """Changes what is said of a dataset, never its rows."""
     GetManifest: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetManifestRequest, _dataset_service_pb2.GetManifestResponse]
     """The manifest of any version."""
     ReadBars: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.ReadBarsRequest, _dataset_service_pb2.ReadBarsResponse]
     """Rows as one Arrow IPC stream, with `index` and `timestamp_ms` first."""
     ReadIndexMap: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.ReadIndexMapRequest, _dataset_service_pb2.ReadIndexMapResponse]
     """{index int64, timestamp_ms int64} as one Arrow IPC stream."""
+    AggregateBars: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.AggregateBarsRequest, _dataset_service_pb2.AggregateBarsResponse]
+    """For charts: a time range in so many buckets, as one Arrow IPC stream.
+    OHLCV: {timestamp_ms, rows, open, high, low, close, volume} of each bucket
+    that has rows, timestamp_ms being its first row's. Indicators: {timestamp_ms,
+    rows} and for each column {<column>.min, <column>.max}.
+    """
+    DescribeColumns: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.DescribeColumnsRequest, _dataset_service_pb2.DescribeColumnsResponse]
+    """Statistics of columns: progress while it counts, then the answer."""
+    VerifyDataset: _grpc.StreamStreamMultiCallable[_dataset_service_pb2.VerifyDatasetRequest, _dataset_service_pb2.VerifyDatasetResponse]
+    """Reads a version back whole and holds it against its manifest; progress, then
+    the report. With files, also against these.
+    """
+    CheckStore: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.CheckStoreRequest, _dataset_service_pb2.CheckStoreResponse]
+    """Holds the catalogue and the series store against each other: tables that are
+    missing, that nobody needs, or that have other row counts.
+    """
+    WatchDatasets: _grpc.UnaryStreamMultiCallable[_dataset_service_pb2.WatchDatasetsRequest, _dataset_service_pb2.WatchDatasetsResponse]
+    """What happens to datasets, from a cursor on, until the deadline."""
     ResolveBoundaries: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ResolveBoundariesRequest, _dataset_service_pb2.ResolveBoundariesResponse]
     """Indices to times, or times to indices."""
     PinVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.PinVersionRequest, _dataset_service_pb2.PinVersionResponse]
@@ -73,16 +111,54 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     of it becomes visible at once or nothing does. Refused with TOO_MANY_IMPORTS
     while as many are under way as the service takes.
     """
+    AppendBars: _aio.StreamUnaryMultiCallable[_dataset_service_pb2.AppendBarsRequest, _dataset_service_pb2.AppendBarsResponse]  # type: ignore[assignment]
+    """Adds rows to the end of a dataset as its next version: bars and indicators
+    of one request become visible together. Rows it has already may come again
+    with the same values; other values are refused with ROWS_DIFFER and nothing
+    is written. When nothing is new, the answer is the version there is.
+    """
+    AdoptTables: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.AdoptTablesRequest, _dataset_service_pb2.AdoptTablesResponse]  # type: ignore[assignment]
+    """Makes a dataset of series tables that are in the store already, after the
+    same judgement as an import. The tables are copied, not taken.
+    """
+    SniffFile: _aio.StreamUnaryMultiCallable[_dataset_service_pb2.SniffFileRequest, _dataset_service_pb2.SniffFileResponse]  # type: ignore[assignment]
+    """What an import would make of one file, and why; nothing is kept."""
+    ListImports: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListImportsRequest, _dataset_service_pb2.ListImportsResponse]  # type: ignore[assignment]
+    """Imports and appends, newest first, with what became of them."""
+    GetImport: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetImportRequest, _dataset_service_pb2.GetImportResponse]  # type: ignore[assignment]
+    """One import or append."""
     GetDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetRequest, _dataset_service_pb2.GetDatasetResponse]  # type: ignore[assignment]
     """A dataset with the manifest of its newest version."""
     ListDatasets: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetsRequest, _dataset_service_pb2.ListDatasetsResponse]  # type: ignore[assignment]
     """Datasets that are not deleted, newest first."""
+    ListDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]  # type: ignore[assignment]
+    """Published versions of a dataset, newest first."""
+    UpdateDataset: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.UpdateDatasetRequest, _dataset_service_pb2.UpdateDatasetResponse]  # type: ignore[assignment]
+    """Changes what is said of a dataset, never its rows."""
     GetManifest: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetManifestRequest, _dataset_service_pb2.GetManifestResponse]  # type: ignore[assignment]
     """The manifest of any version."""
     ReadBars: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.ReadBarsRequest, _dataset_service_pb2.ReadBarsResponse]  # type: ignore[assignment]
     """Rows as one Arrow IPC stream, with `index` and `timestamp_ms` first."""
     ReadIndexMap: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.ReadIndexMapRequest, _dataset_service_pb2.ReadIndexMapResponse]  # type: ignore[assignment]
     """{index int64, timestamp_ms int64} as one Arrow IPC stream."""
+    AggregateBars: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.AggregateBarsRequest, _dataset_service_pb2.AggregateBarsResponse]  # type: ignore[assignment]
+    """For charts: a time range in so many buckets, as one Arrow IPC stream.
+    OHLCV: {timestamp_ms, rows, open, high, low, close, volume} of each bucket
+    that has rows, timestamp_ms being its first row's. Indicators: {timestamp_ms,
+    rows} and for each column {<column>.min, <column>.max}.
+    """
+    DescribeColumns: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.DescribeColumnsRequest, _dataset_service_pb2.DescribeColumnsResponse]  # type: ignore[assignment]
+    """Statistics of columns: progress while it counts, then the answer."""
+    VerifyDataset: _aio.StreamStreamMultiCallable[_dataset_service_pb2.VerifyDatasetRequest, _dataset_service_pb2.VerifyDatasetResponse]  # type: ignore[assignment]
+    """Reads a version back whole and holds it against its manifest; progress, then
+    the report. With files, also against these.
+    """
+    CheckStore: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.CheckStoreRequest, _dataset_service_pb2.CheckStoreResponse]  # type: ignore[assignment]
+    """Holds the catalogue and the series store against each other: tables that are
+    missing, that nobody needs, or that have other row counts.
+    """
+    WatchDatasets: _aio.UnaryStreamMultiCallable[_dataset_service_pb2.WatchDatasetsRequest, _dataset_service_pb2.WatchDatasetsResponse]  # type: ignore[assignment]
+    """What happens to datasets, from a cursor on, until the deadline."""
     ResolveBoundaries: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ResolveBoundariesRequest, _dataset_service_pb2.ResolveBoundariesResponse]  # type: ignore[assignment]
     """Indices to times, or times to indices."""
     PinVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.PinVersionRequest, _dataset_service_pb2.PinVersionResponse]  # type: ignore[assignment]
@@ -111,6 +187,52 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def AppendBars(
+        self,
+        request_iterator: _MaybeAsyncIterator[_dataset_service_pb2.AppendBarsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.AppendBarsResponse, _abc.Awaitable[_dataset_service_pb2.AppendBarsResponse]]:
+        """Adds rows to the end of a dataset as its next version: bars and indicators
+        of one request become visible together. Rows it has already may come again
+        with the same values; other values are refused with ROWS_DIFFER and nothing
+        is written. When nothing is new, the answer is the version there is.
+        """
+
+    @_abc_1.abstractmethod
+    def AdoptTables(
+        self,
+        request: _dataset_service_pb2.AdoptTablesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.AdoptTablesResponse, _abc.Awaitable[_dataset_service_pb2.AdoptTablesResponse]]:
+        """Makes a dataset of series tables that are in the store already, after the
+        same judgement as an import. The tables are copied, not taken.
+        """
+
+    @_abc_1.abstractmethod
+    def SniffFile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_dataset_service_pb2.SniffFileRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.SniffFileResponse, _abc.Awaitable[_dataset_service_pb2.SniffFileResponse]]:
+        """What an import would make of one file, and why; nothing is kept."""
+
+    @_abc_1.abstractmethod
+    def ListImports(
+        self,
+        request: _dataset_service_pb2.ListImportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.ListImportsResponse, _abc.Awaitable[_dataset_service_pb2.ListImportsResponse]]:
+        """Imports and appends, newest first, with what became of them."""
+
+    @_abc_1.abstractmethod
+    def GetImport(
+        self,
+        request: _dataset_service_pb2.GetImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.GetImportResponse, _abc.Awaitable[_dataset_service_pb2.GetImportResponse]]:
+        """One import or append."""
+
+    @_abc_1.abstractmethod
     def GetDataset(
         self,
         request: _dataset_service_pb2.GetDatasetRequest,
@@ -125,6 +247,22 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.ListDatasetsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetsResponse]]:
         """Datasets that are not deleted, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListDatasetVersions(
+        self,
+        request: _dataset_service_pb2.ListDatasetVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.ListDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetVersionsResponse]]:
+        """Published versions of a dataset, newest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateDataset(
+        self,
+        request: _dataset_service_pb2.UpdateDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.UpdateDatasetResponse, _abc.Awaitable[_dataset_service_pb2.UpdateDatasetResponse]]:
+        """Changes what is said of a dataset, never its rows."""
 
     @_abc_1.abstractmethod
     def GetManifest(
@@ -149,6 +287,54 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_dataset_service_pb2.ReadIndexMapResponse], _abc.AsyncIterator[_dataset_service_pb2.ReadIndexMapResponse]]:
         """{index int64, timestamp_ms int64} as one Arrow IPC stream."""
+
+    @_abc_1.abstractmethod
+    def AggregateBars(
+        self,
+        request: _dataset_service_pb2.AggregateBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dataset_service_pb2.AggregateBarsResponse], _abc.AsyncIterator[_dataset_service_pb2.AggregateBarsResponse]]:
+        """For charts: a time range in so many buckets, as one Arrow IPC stream.
+        OHLCV: {timestamp_ms, rows, open, high, low, close, volume} of each bucket
+        that has rows, timestamp_ms being its first row's. Indicators: {timestamp_ms,
+        rows} and for each column {<column>.min, <column>.max}.
+        """
+
+    @_abc_1.abstractmethod
+    def DescribeColumns(
+        self,
+        request: _dataset_service_pb2.DescribeColumnsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dataset_service_pb2.DescribeColumnsResponse], _abc.AsyncIterator[_dataset_service_pb2.DescribeColumnsResponse]]:
+        """Statistics of columns: progress while it counts, then the answer."""
+
+    @_abc_1.abstractmethod
+    def VerifyDataset(
+        self,
+        request_iterator: _MaybeAsyncIterator[_dataset_service_pb2.VerifyDatasetRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dataset_service_pb2.VerifyDatasetResponse], _abc.AsyncIterator[_dataset_service_pb2.VerifyDatasetResponse]]:
+        """Reads a version back whole and holds it against its manifest; progress, then
+        the report. With files, also against these.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckStore(
+        self,
+        request: _dataset_service_pb2.CheckStoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.CheckStoreResponse, _abc.Awaitable[_dataset_service_pb2.CheckStoreResponse]]:
+        """Holds the catalogue and the series store against each other: tables that are
+        missing, that nobody needs, or that have other row counts.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchDatasets(
+        self,
+        request: _dataset_service_pb2.WatchDatasetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dataset_service_pb2.WatchDatasetsResponse], _abc.AsyncIterator[_dataset_service_pb2.WatchDatasetsResponse]]:
+        """What happens to datasets, from a cursor on, until the deadline."""
 
     @_abc_1.abstractmethod
     def ResolveBoundaries(

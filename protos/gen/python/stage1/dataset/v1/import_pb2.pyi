@@ -78,7 +78,7 @@ class ImportHeader(_message.Message):
     source: _builtins.str
     """At most 200 characters."""
     calendar: _builtins.str
-    """24x7, 24x5_fx, observed, or auto (the default)."""
+    """24x7, 24x5_fx, observed, the code of an exchange as XNYS, or auto (the default)."""
     gap_policy: _dataset_pb2.GapPolicy.ValueType
     timestamp_convention: _dataset_pb2.TimestampConvention.ValueType
     """Unspecified means OPEN."""
@@ -181,6 +181,14 @@ class ImportPart(_message.Message):
         FORMAT_PARQUET: ImportPart._Format.ValueType  # 4
         FORMAT_ARROW: ImportPart._Format.ValueType  # 5
         """IPC file or stream."""
+        FORMAT_BINANCE_KLINES: ImportPart._Format.ValueType  # 6
+        """12 columns, open time first, with or without header."""
+        FORMAT_KRAKEN_OHLCVT: ImportPart._Format.ValueType  # 7
+        """unix seconds, open, high, low, close, volume, trades; no header."""
+        FORMAT_METATRADER: ImportPart._Format.ValueType  # 8
+        """2012.02.01,00:00,open,high,low,close,volume; no header; needs a zone."""
+        FORMAT_HISTDATA: ImportPart._Format.ValueType  # 9
+        """20120201 000000;open;high;low;close;volume; no header; needs a zone."""
 
     class Format(_Format, metaclass=_FormatEnumTypeWrapper):
         """How the bytes are laid out."""
@@ -194,6 +202,14 @@ class ImportPart(_message.Message):
     FORMAT_PARQUET: ImportPart.Format.ValueType  # 4
     FORMAT_ARROW: ImportPart.Format.ValueType  # 5
     """IPC file or stream."""
+    FORMAT_BINANCE_KLINES: ImportPart.Format.ValueType  # 6
+    """12 columns, open time first, with or without header."""
+    FORMAT_KRAKEN_OHLCVT: ImportPart.Format.ValueType  # 7
+    """unix seconds, open, high, low, close, volume, trades; no header."""
+    FORMAT_METATRADER: ImportPart.Format.ValueType  # 8
+    """2012.02.01,00:00,open,high,low,close,volume; no header; needs a zone."""
+    FORMAT_HISTDATA: ImportPart.Format.ValueType  # 9
+    """20120201 000000;open;high;low;close;volume; no header; needs a zone."""
 
     class _Unit:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -287,6 +303,8 @@ class ImportPart(_message.Message):
     TIMESTAMP_COLUMN_FIELD_NUMBER: _builtins.int
     RENAME_FIELD_NUMBER: _builtins.int
     MARKET_FIELD_NUMBER: _builtins.int
+    DECIMAL_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
     table: _dataset_pb2.Table.ValueType
     """OHLCV or INDICATORS."""
     file_name: _builtins.str
@@ -303,6 +321,10 @@ class ImportPart(_message.Message):
     """Name of the time column, at most 127 characters; empty: guessed."""
     market: _builtins.str
     """Which market to take from a file of several. At most 200 characters."""
+    decimal: _builtins.str
+    """What parts whole from fraction: "." or ","; empty: guessed."""
+    member: _builtins.str
+    """Which file of a zip archive of several. At most 255 characters."""
     @_builtins.property
     def rename(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """File column by role or by new name, e.g. close → "Adj Close". At most 2,000
@@ -323,14 +345,422 @@ class ImportPart(_message.Message):
         timestamp_column: _builtins.str = ...,
         rename: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         market: _builtins.str = ...,
+        decimal: _builtins.str = ...,
+        member: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["date_order", b"date_order", "file_name", b"file_name", "format", b"format", "market", b"market", "rename", b"rename", "separator", b"separator", "table", b"table", "time_layout", b"time_layout", "timestamp_column", b"timestamp_column", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date_order", b"date_order", "decimal", b"decimal", "file_name", b"file_name", "format", b"format", "market", b"market", "member", b"member", "rename", b"rename", "separator", b"separator", "table", b"table", "time_layout", b"time_layout", "timestamp_column", b"timestamp_column", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportPart: _TypeAlias = ImportPart  # noqa: Y015
+
+@_typing.final
+class AppendHeader(_message.Message):
+    """The first message of an append: what is coming and how to read it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    GAP_POLICY_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As of an import."""
+    dataset: _builtins.str
+    """UUID or slug."""
+    gap_policy: _dataset_pb2.GapPolicy.ValueType
+    """Unspecified: as the dataset has it."""
+    expected_version: _builtins.int
+    """When set, refused with VERSION_CHANGED unless it is the newest."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportPart]:
+        """OHLCV, INDICATORS or both; at most one of each."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        parts: _abc.Iterable[Global___ImportPart] | None = ...,
+        gap_policy: _dataset_pb2.GapPolicy.ValueType = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "expected_version", b"expected_version", "gap_policy", b"gap_policy", "idempotency_key", b"idempotency_key", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendHeader: _TypeAlias = AppendHeader  # noqa: Y015
+
+@_typing.final
+class SniffHeader(_message.Message):
+    """The first message of a sniff."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_CONVENTION_FIELD_NUMBER: _builtins.int
+    calendar: _builtins.str
+    """Empty: proposed."""
+    timestamp_convention: _dataset_pb2.TimestampConvention.ValueType
+    """Unspecified means OPEN."""
+    @_builtins.property
+    def part(self) -> Global___ImportPart: ...
+    def __init__(
+        self,
+        *,
+        part: Global___ImportPart | None = ...,
+        calendar: _builtins.str = ...,
+        timestamp_convention: _dataset_pb2.TimestampConvention.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "part", b"part", "timestamp_convention", b"timestamp_convention"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SniffHeader: _TypeAlias = SniffHeader  # noqa: Y015
+
+@_typing.final
+class VerifyHeader(_message.Message):
+    """The first message of a verification."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    SAMPLE_ROWS_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """UUID or slug."""
+    version: _builtins.int
+    """0 means the newest."""
+    sample_rows: _builtins.int
+    """Rows compared with the files: 0 means all, else so many spread evenly."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportPart]:
+        """The files the version was made from, to be compared too; may be none."""
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        version: _builtins.int = ...,
+        parts: _abc.Iterable[Global___ImportPart] | None = ...,
+        sample_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "parts", b"parts", "sample_rows", b"sample_rows", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyHeader: _TypeAlias = VerifyHeader  # noqa: Y015
+
+@_typing.final
+class VerifyReport(_message.Message):
+    """What verification found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_SOUND_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    COMPARED_ROWS_FIELD_NUMBER: _builtins.int
+    is_sound: _builtins.bool
+    """Nothing is wrong."""
+    rows: _builtins.int
+    """Rows read back of both tables."""
+    content_hash: _builtins.str
+    compared_rows: _builtins.int
+    """Rows compared with the files."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]: ...
+    def __init__(
+        self,
+        *,
+        is_sound: _builtins.bool = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        rows: _builtins.int = ...,
+        content_hash: _builtins.str = ...,
+        compared_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_rows", b"compared_rows", "content_hash", b"content_hash", "findings", b"findings", "is_sound", b"is_sound", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyReport: _TypeAlias = VerifyReport  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """One thing that is not as it should be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """UPPER_SNAKE: MISSING_TABLE, ORPHANED_TABLE, ROW_COUNT, CONTENT_HASH, …"""
+    message: _builtins.str
+    """A sentence."""
+    subject: _builtins.str
+    """Table, slug or column it is about."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        subject: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    """How far a long answer is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTAL_ROWS_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    total_rows: _builtins.int
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        total_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "total_rows", b"total_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
+@_typing.final
+class Import(_message.Message):
+    """An import or append and how far it came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Import._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Import._State.ValueType  # 0
+        STATE_RECEIVED: Import._State.ValueType  # 1
+        """Bytes are coming."""
+        STATE_SPOOLED: Import._State.ValueType  # 2
+        """All bytes are here; they are read and judged."""
+        STATE_LOADING: Import._State.ValueType  # 3
+        """Rows are written to tables of this attempt."""
+        STATE_VERIFIED: Import._State.ValueType  # 4
+        """Read back whole, and equal."""
+        STATE_MERGING: Import._State.ValueType  # 5
+        """Of an append: from here there is only forward. The rows are merged into the
+        dataset's tables, below no version's watermark yet.
+        """
+        STATE_PUBLISHED: Import._State.ValueType  # 6
+        """Visible."""
+        STATE_CLEANED: Import._State.ValueType  # 7
+        """Visible, and nothing of the attempt is left over."""
+        STATE_REJECTED: Import._State.ValueType  # 8
+        """Refused; the error says why."""
+        STATE_ABANDONED: Import._State.ValueType  # 9
+        """Ended by a failure or a restart; nothing of it is left."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """The steps of publishing."""
+
+    STATE_UNSPECIFIED: Import.State.ValueType  # 0
+    STATE_RECEIVED: Import.State.ValueType  # 1
+    """Bytes are coming."""
+    STATE_SPOOLED: Import.State.ValueType  # 2
+    """All bytes are here; they are read and judged."""
+    STATE_LOADING: Import.State.ValueType  # 3
+    """Rows are written to tables of this attempt."""
+    STATE_VERIFIED: Import.State.ValueType  # 4
+    """Read back whole, and equal."""
+    STATE_MERGING: Import.State.ValueType  # 5
+    """Of an append: from here there is only forward. The rows are merged into the
+    dataset's tables, below no version's watermark yet.
+    """
+    STATE_PUBLISHED: Import.State.ValueType  # 6
+    """Visible."""
+    STATE_CLEANED: Import.State.ValueType  # 7
+    """Visible, and nothing of the attempt is left over."""
+    STATE_REJECTED: Import.State.ValueType  # 8
+    """Refused; the error says why."""
+    STATE_ABANDONED: Import.State.ValueType  # 9
+    """Ended by a failure or a restart; nothing of it is left."""
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Import._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Import._Kind.ValueType  # 0
+        KIND_IMPORT: Import._Kind.ValueType  # 1
+        KIND_APPEND: Import._Kind.ValueType  # 2
+        KIND_ADOPTION: Import._Kind.ValueType  # 3
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What was asked for."""
+
+    KIND_UNSPECIFIED: Import.Kind.ValueType  # 0
+    KIND_IMPORT: Import.Kind.ValueType  # 1
+    KIND_APPEND: Import.Kind.ValueType  # 2
+    KIND_ADOPTION: Import.Kind.ValueType  # 3
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SLUG_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_MS_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_MS_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """UUID."""
+    kind: Global___Import.Kind.ValueType
+    slug: _builtins.str
+    state: Global___Import.State.ValueType
+    error: _builtins.str
+    """A sentence; empty unless REJECTED or ABANDONED."""
+    version: _builtins.int
+    """From LOADING on."""
+    created_at_ms: _builtins.int
+    updated_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+        kind: Global___Import.Kind.ValueType = ...,
+        slug: _builtins.str = ...,
+        state: Global___Import.State.ValueType = ...,
+        error: _builtins.str = ...,
+        version: _builtins.int | None = ...,
+        created_at_ms: _builtins.int = ...,
+        updated_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "created_at_ms", b"created_at_ms", "error", b"error", "import_id", b"import_id", "kind", b"kind", "slug", b"slug", "state", b"state", "updated_at_ms", b"updated_at_ms", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+
+Global___Import: _TypeAlias = Import  # noqa: Y015
+
+@_typing.final
+class ColumnStatistics(_message.Message):
+    """Figures of one column over all rows of a version; null and NaN are not counted
+    but as null_count.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    NULL_COUNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STD_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_EDGES_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_COUNTS_FIELD_NUMBER: _builtins.int
+    DISTINCT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    type: _dataset_pb2.Column.Type.ValueType
+    role: _dataset_pb2.Column.Role.ValueType
+    null_count: _builtins.int
+    rows: _builtins.int
+    min: _builtins.float
+    """The following are unset for text and where no value is there."""
+    max: _builtins.float
+    mean: _builtins.float
+    std: _builtins.float
+    """Of the sample, ddof 1; unset for fewer than two values."""
+    distinct: _builtins.int
+    """Of text: how many different texts, at most 1,000 counted."""
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """1, 5, 25, 50, 75, 95 and 99 %, linearly interpolated; exact for up to a million
+        values, of an even sample of a million beyond.
+        """
+
+    @_builtins.property
+    def histogram_edges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Edges of the bins, one more than counts; equal widths from min to max."""
+
+    @_builtins.property
+    def histogram_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        type: _dataset_pb2.Column.Type.ValueType = ...,
+        role: _dataset_pb2.Column.Role.ValueType = ...,
+        null_count: _builtins.int = ...,
+        rows: _builtins.int = ...,
+        min: _builtins.float | None = ...,
+        max: _builtins.float | None = ...,
+        mean: _builtins.float | None = ...,
+        std: _builtins.float | None = ...,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
+        histogram_edges: _abc.Iterable[_builtins.float] | None = ...,
+        histogram_counts: _abc.Iterable[_builtins.int] | None = ...,
+        distinct: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_std", b"_std", "distinct", b"distinct", "max", b"max", "mean", b"mean", "min", b"min", "std", b"std"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_std", b"_std", "distinct", b"distinct", "histogram_counts", b"histogram_counts", "histogram_edges", b"histogram_edges", "max", b"max", "mean", b"mean", "min", b"min", "name", b"name", "null_count", b"null_count", "quantiles", b"quantiles", "role", b"role", "rows", b"rows", "std", b"std", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distinct: _TypeAlias = _typing.Literal["distinct"]  # noqa: Y015
+    _WhichOneofArgType__distinct: _TypeAlias = _typing.Literal["_distinct", b"_distinct"]  # noqa: Y015
+    _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
+    _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
+    _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
+    _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015
+    _WhichOneofReturnType__min: _TypeAlias = _typing.Literal["min"]  # noqa: Y015
+    _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
+    _WhichOneofReturnType__std: _TypeAlias = _typing.Literal["std"]  # noqa: Y015
+    _WhichOneofArgType__std: _TypeAlias = _typing.Literal["_std", b"_std"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distinct) -> _WhichOneofReturnType__distinct | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean) -> _WhichOneofReturnType__mean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min) -> _WhichOneofReturnType__min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__std) -> _WhichOneofReturnType__std | None: ...
+
+Global___ColumnStatistics: _TypeAlias = ColumnStatistics  # noqa: Y015
 
 @_typing.final
 class ImportReport(_message.Message):

@@ -1,0 +1,33 @@
+"""gRPC to use cases: read the request, one call, write the answer.
+
+The service's methods stand in modules by what they are about; this puts them together.
+"""
+
+from __future__ import annotations
+
+from services.dataset.app.bars import Bars
+from services.dataset.app.datasets import Datasets
+from services.dataset.app.importing import Imports
+from services.dataset.servicer.cataloguing import Cataloguing
+from services.dataset.servicer.publishing import Publishing
+from services.dataset.servicer.row_reading import RowReading
+from services.shared.arrow_stream import DataStreams
+
+
+class DatasetServicer(Publishing, Cataloguing, RowReading):
+    """The data streams yield messages that are serialized already (see arrow_stream)."""
+
+    def __init__(
+        self,
+        *,
+        datasets: Datasets,
+        imports: Imports,
+        bars: Bars,
+        streams: DataStreams,
+        max_upload_bytes: int,
+    ) -> None:
+        self._datasets = datasets
+        self._imports = imports
+        self._bars = bars
+        self._streams = streams
+        self._max_upload_bytes = max_upload_bytes

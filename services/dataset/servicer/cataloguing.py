@@ -1,0 +1,54 @@
+"""What is known of datasets: finding, listing, changing, pinning and removing them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from stage1.dataset.v1 import dataset_service_pb2 as pb
+from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
+
+from services.dataset.app.datasets import Datasets
+from services.dataset.convert import requests
+from services.dataset.convert.manifest import dataset_to_proto, manifest_to_proto
+from services.dataset.servicer.context import Context
+
+
+class Cataloguing(DatasetServiceServicer):
+    _datasets: Datasets
+
+    async def GetDataset(
+        self, request: pb.GetDatasetRequest, context: Context
+    ) -> pb.GetDatasetResponse:
+        dataset, versions = await self._datasets.get(requests.dataset_name(request.dataset))
+        return pb.GetDatasetResponse(dataset=dataset_to_proto(dataset), versions=versions)
+
+    async def ListDatasets(
+        self, request: pb.ListDatasetsRequest, context: Context
+    ) -> pb.ListDatasetsResponse:
+        found = await self._datasets.list(requests.listing(request))
+        return await asyncio.to_thread(requests.page, found)
+
+    async def GetManifest(
+        self, request: pb.GetManifestRequest, context: Context
+    ) -> pb.GetManifestResponse:
+        manifest = await self._datasets.manifest(*requests.versioned(request))
+        return pb.GetManifestResponse(manifest=manifest_to_proto(manifest))
+
+    async def PinVersion(
+        self, request: pb.PinVersionRequest, context: Context
+    ) -> pb.PinVersionResponse:
+        where, holder = requests.pin(request)
+        manifest = await self._datasets.pin(*where, holder)
+        return pb.PinVersionResponse(manifest=manifest_to_proto(manifest))
+
+    async def UnpinVersion(
+        self, request: pb.UnpinVersionRequest, context: Context
+    ) -> pb.UnpinVersionResponse:
+        await self._datasets.unpin(requests.holder(request))
+        return pb.UnpinVersionResponse()
+
+    async def DeleteDataset(
+        self, request: pb.DeleteDatasetRequest, context: Context
+    ) -> pb.DeleteDatasetResponse:
+        await self._datasets.delete(requests.dataset_name(request.dataset), force=request.force)
+        return pb.DeleteDatasetResponse()

@@ -1,0 +1,32 @@
+"""What is put into the catalogue: imports, appends, adoption."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from stage1.dataset.v1 import dataset_service_pb2 as pb
+from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
+
+from services.dataset.app.importing import Imports
+from services.dataset.convert import importing
+from services.dataset.convert.manifest import dataset_to_proto, report_to_proto
+from services.dataset.servicer.context import Context
+from services.shared.arrow_stream import DataStreams
+
+
+class Publishing(DatasetServiceServicer):
+    _imports: Imports
+    _streams: DataStreams
+    _max_upload_bytes: int
+
+    async def ImportDataset(
+        self, request_iterator: AsyncIterator[pb.ImportDatasetRequest], context: Context
+    ) -> pb.ImportDatasetResponse:
+        received = self._streams.receive(request_iterator)
+        first = await anext(received, pb.ImportDatasetRequest())
+        order = importing.import_order(first, self._max_upload_bytes)
+        pieces = (importing.part_bytes(request) async for request in received)
+        published = await self._imports.run(order, pieces)
+        return pb.ImportDatasetResponse(
+            dataset=dataset_to_proto(published.dataset), report=report_to_proto(published)
+        )

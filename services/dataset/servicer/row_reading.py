@@ -1,0 +1,47 @@
+"""Rows: as they are, summed up for charts, and described."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from stage1.dataset.v1 import dataset_service_pb2 as pb
+from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
+
+from services.dataset.app.bars import Bars, Reading
+from services.dataset.convert import requests
+from services.dataset.servicer.context import Context
+from services.shared.arrow_stream import DataStreams, encode
+
+
+class RowReading(DatasetServiceServicer):
+    _bars: Bars
+    _streams: DataStreams
+
+    async def ReadBars(
+        self, request: pb.ReadBarsRequest, context: Context
+    ) -> AsyncIterator[pb.ReadBarsResponse]:
+        reading = await self._bars.read(requests.bars(request))
+        async for message in self._sent(context, reading):
+            yield message
+
+    async def ReadIndexMap(
+        self, request: pb.ReadIndexMapRequest, context: Context
+    ) -> AsyncIterator[pb.ReadIndexMapResponse]:
+        reading = await self._bars.read(requests.index_map(request))
+        async for message in self._sent(context, reading):
+            yield message
+
+    def _sent(self, context: Context, reading: Reading) -> Any:
+        return self._streams.send(context, encode(reading.schema, reading.pieces))
+
+    async def ResolveBoundaries(
+        self, request: pb.ResolveBoundariesRequest, context: Context
+    ) -> pb.ResolveBoundariesResponse:
+        where, table, indices, times_ms = requests.points(request)
+        if times_ms:
+            found = await self._bars.indices_of(*where, table, times_ms)
+            return pb.ResolveBoundariesResponse(indices=found)
+        return pb.ResolveBoundariesResponse(
+            times_ms=await self._bars.times_of(*where, table, indices)
+        )
