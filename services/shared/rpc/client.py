@@ -22,6 +22,13 @@ WORK_SECONDS: Final = 86400.0
 _BY_PREFIX: Final = {
     "Read": DATA_SECONDS,
     "Import": DATA_SECONDS,
+    "Append": DATA_SECONDS,
+    "Adopt": DATA_SECONDS,
+    "Sniff": DATA_SECONDS,
+    "Aggregate": DATA_SECONDS,
+    "Describe": DATA_SECONDS,
+    "Verify": DATA_SECONDS,
+    "CheckStore": DATA_SECONDS,
     "Watch": WATCH_SECONDS,
     "Train": WORK_SECONDS,
     "Simulate": WORK_SECONDS,
@@ -31,6 +38,8 @@ _IDEMPOTENT: Final = {
     "stage1.dataset.v1.DatasetService": [
         *("GetDataset", "ListDatasets", "GetManifest", "ResolveBoundaries"),
         *("ReadBars", "ReadIndexMap", "PinVersion", "UnpinVersion"),
+        *("ListImports", "GetImport", "ListDatasetVersions", "DescribeColumns"),
+        *("AggregateBars", "CheckStore", "WatchDatasets"),
     ],
     "stage1.runs.v1.RunService": [
         *(
