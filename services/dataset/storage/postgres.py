@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from services.dataset.domain.catalogue import (
@@ -28,12 +27,10 @@ from services.dataset.domain.catalogue import (
 from services.dataset.domain.manifest import Manifest, to_json
 from services.dataset.domain.names import measurements
 from services.dataset.storage.manifests import Manifests
+from services.dataset.storage.statements import Statements
 from services.shared.clock import Clock
 from services.shared.errors import NotFound
-from services.shared.postgres import Connection, Pool, load_queries, transaction
-
-SQL: Final = load_queries(__package__)
-KEY_MS: Final = 24 * 3600 * 1000
+from services.shared.postgres import Pool, transaction
 
 
 class PostgresCatalogue:
@@ -48,12 +45,7 @@ class PostgresCatalogue:
             yield PostgresTransaction(connection, self._clock(), self.manifests)
 
 
-class PostgresTransaction:
-    def __init__(self, connection: Connection, now_ms: int, manifests: Manifests) -> None:
-        self._connection = connection
-        self._manifests = manifests
-        self._now = {"now_ms": now_ms, "oldest_ms": now_ms - KEY_MS}
-
+class PostgresTransaction(Statements):
     async def dataset(self, name: UUID | str, version: int | None = None) -> Dataset:
         row = await self._one("find_dataset", _named(name) | {"version": version})
         if row is None:
@@ -198,27 +190,8 @@ class PostgresTransaction:
             await self._do(statement, {})
 
     async def _dataset(self, row: Mapping[str, Any]) -> Dataset:
-        """Whether it is there is always asked, what its version holds only once."""
-        manifest = self._manifests.get(row["dataset_id"], row["version"])
-        if manifest is None:
-            found = await self._one("find_manifest", row)
-            assert found is not None
-            manifest = await self._manifests.decode(found["manifest"])
-        return _dataset(row, manifest)
-
-    async def _do(self, statement: str, values: Mapping[str, Any]) -> int:
-        """Executes; gives the number of rows it touched."""
-        cursor = await self._connection.execute(SQL[statement], {**self._now, **values})
-        return cursor.rowcount
-
-    async def _all(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        async with self._connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(SQL[statement], {**self._now, **values})
-            return await cursor.fetchall()
-
-    async def _one(self, statement: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
-        rows = await self._all(statement, values)
-        return rows[0] if rows else None
+        """Whether it is there is always asked."""
+        return _dataset(row, await self._manifest(row["dataset_id"], row["version"]))
 
 
 def _named(name: UUID | str) -> dict[str, Any]:
