@@ -19,7 +19,7 @@ def ask(url: str, query: str) -> list[list[object]]:
 def test_it_is_the_pinned_version_with_commits_that_survive_power_loss(questdb_server: str) -> None:
     assert "9.3.4" in str(ask(questdb_server, "select build()"))
     settings = ask(questdb_server, "select property_path, value from (show parameters)")
-    shown = {name: value for name, value in settings}
+    shown = {str(name): value for name, value in settings}
     assert shown["cairo.commit.mode"] == "sync"
     assert shown["telemetry.enabled"] == "false"
 
