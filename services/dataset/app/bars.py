@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.dataset.domain.columns import Table
-from services.dataset.domain.manifest import Manifest, measurement
+from services.dataset.domain.manifest import Manifest, measurement, watermark
 from services.dataset.storage.protocol import Catalogue
 from services.shared.arrow_stream import Piece
 from services.shared.errors import InvalidRequest, Violation
@@ -55,7 +55,9 @@ class Bars:
         # Rows as they are stored can be sent as they are stored.
         wanted = None if query.columns is None else [INDEX, TIME, *columns]
         schema = await self._series.schema(table, wanted)
-        return Reading(schema, self._series.read_pieces(table, wanted, span=span))
+        below_ms = watermark(manifest, query.table)
+        pieces = self._series.read_pieces(table, wanted, span=span, below_ms=below_ms)
+        return Reading(schema, pieces)
 
     async def times_of(
         self, name: UUID | str, version: int | None, table: Table, indices: Sequence[int]
@@ -69,7 +71,7 @@ class Bars:
         _within(span, _rows(manifest, table))
         found = np.empty(len(asked), dtype=np.int64)
         start = span.start
-        async for times in self._times(measurement(manifest, table), span):
+        async for times in self._times(manifest, table, span):
             here = (asked >= start) & (asked < start + len(times))
             found[here] = times[asked[here] - start]
             start += len(times)
@@ -82,12 +84,16 @@ class Bars:
         manifest = await self._manifest(name, version)
         asked = np.array(times_ms, dtype=np.int64)
         earlier = np.zeros(len(asked), dtype=np.int64)
-        async for times in self._times(measurement(manifest, table), None):
+        async for times in self._times(manifest, table, None):
             earlier += np.searchsorted(times, asked, side="left")
         return earlier.tolist()
 
-    async def _times(self, table: str, span: Rows | None) -> AsyncIterator[np.ndarray]:
-        async with aclosing(self._series.read(table, [TIME], span=span)) as batches:
+    async def _times(
+        self, manifest: Manifest, table: Table, span: Rows | None
+    ) -> AsyncIterator[np.ndarray]:
+        name, below_ms = measurement(manifest, table), watermark(manifest, table)
+        rows = self._series.read(name, [TIME], span=span, below_ms=below_ms)
+        async with aclosing(rows) as batches:
             async for batch in batches:
                 yield batch.column(0).to_numpy()
 
@@ -102,8 +108,10 @@ class Bars:
         sides = _Sides(
             indicators=measurement(manifest, Table.INDICATORS),
             indicator_columns=[INDEX, TIME, *(name for name in columns if name not in bars)],
+            indicators_below_ms=watermark(manifest, Table.INDICATORS),
             ohlcv=manifest.ohlcv_measurement,
             ohlcv_columns=[name for name in columns if name in bars],
+            ohlcv_below_ms=watermark(manifest, Table.OHLCV),
             lookback_rows=manifest.lookback_rows,
         )
         left = await self._series.schema(sides.indicators, sides.indicator_columns)
@@ -119,13 +127,20 @@ class Bars:
     async def _in_step(
         self, sides: _Sides, schema: pa.Schema, span: Span | None, bar_span: Span
     ) -> AsyncGenerator[Piece]:
-        indicators = self._series.read(sides.indicators, sides.indicator_columns, span=span)
+        indicators = self._series.read(
+            sides.indicators,
+            sides.indicator_columns,
+            span=span,
+            below_ms=sides.indicators_below_ms,
+        )
         if not sides.ohlcv_columns:
             async with aclosing(indicators):
                 async for batch in indicators:
                     yield sides.joined(schema, batch)
             return
-        bars = self._series.read(sides.ohlcv, sides.ohlcv_columns, span=bar_span)
+        bars = self._series.read(
+            sides.ohlcv, sides.ohlcv_columns, span=bar_span, below_ms=sides.ohlcv_below_ms
+        )
         pairs = in_step(indicators, bars)
         async with aclosing(indicators), aclosing(bars), aclosing(pairs):
             async for batch, bar_batch in pairs:
@@ -138,8 +153,10 @@ class _Sides:
 
     indicators: str
     indicator_columns: list[str]
+    indicators_below_ms: int
     ohlcv: str
     ohlcv_columns: list[str]
+    ohlcv_below_ms: int
     lookback_rows: int
 
     def joined(

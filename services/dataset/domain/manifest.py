@@ -58,6 +58,15 @@ def measurement(manifest: Manifest, table: Table) -> str:
     return manifest.indicator_measurement
 
 
+def watermark(manifest: Manifest, table: Table) -> int:
+    """The time from which on the table has no rows for this version: it may have grown since."""
+    if table is Table.OHLCV:
+        return manifest.last_ohlcv_timestamp_ms + 1
+    measurement(manifest, table)
+    assert manifest.last_indicator_timestamp_ms is not None
+    return manifest.last_indicator_timestamp_ms + 1
+
+
 def to_json(manifest: Manifest) -> dict[str, Any]:
     """Plain values under the names of the fields; `from_json` undoes it."""
     return {**asdict(manifest), "dataset_id": str(manifest.dataset_id)}
