@@ -12,7 +12,9 @@ from stage1.dataset.v1.dataset_service_pb2_grpc import add_DatasetServiceService
 
 from services.dataset.app.bars import Bars
 from services.dataset.app.datasets import Datasets
+from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
+from services.dataset.app.watching import Bell, Watches
 from services.dataset.servicer import DatasetServicer
 from services.dataset.settings import DatasetSettings
 from services.dataset.storage.postgres import PostgresCatalogue
@@ -33,8 +35,9 @@ SERVICE: Final = "stage1.dataset.v1.DatasetService"
 async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
     """The service until the block ends; it is entered once PostgreSQL is there."""
     folder = settings.data_dir / "dataset"
-    pool = postgres.pool(settings.postgres_dsn.get_secret_value())
-    catalogue = PostgresCatalogue(pool, system_clock)
+    pool = postgres.pool(postgres.conninfo(settings))
+    bell = Bell()
+    catalogue = PostgresCatalogue(pool, system_clock, on_events=bell.ring)
     async with series_store(settings, folder / "series") as series:
         imports = Imports(
             catalogue=catalogue,
@@ -47,6 +50,8 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
         datasets = Datasets(catalogue=catalogue, series=series)
         servicer = DatasetServicer(
             datasets=datasets,
+            history=History(catalogue=catalogue),
+            watches=Watches(catalogue=catalogue, bell=bell, clock=system_clock),
             imports=imports,
             bars=Bars(catalogue=catalogue, series=series),
             streams=DataStreams(),

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
-from typing import NamedTuple
 from uuid import UUID
 
+from services.dataset.app.pages import Page, filled
 from services.dataset.domain.catalogue import Dataset, DatasetPinned, Listing
+from services.dataset.domain.events import EventKind
 from services.dataset.domain.manifest import Manifest
+from services.dataset.domain.updates import Update, updated
 from services.dataset.storage.protocol import Catalogue
 from services.shared.series import SeriesStore
-
-
-class Page(NamedTuple):
-    datasets: Sequence[Dataset]
-    more: bool
 
 
 class Datasets:
@@ -32,20 +28,20 @@ class Datasets:
             dataset = await catalogue.dataset(name)
             return dataset, await catalogue.versions(dataset.dataset_id)
 
-    async def list(self, listing: Listing) -> Page:
+    async def list(self, listing: Listing) -> Page[Dataset]:
         """Manifests are read one by one, and no more of them than the page takes."""
-        found: list[Dataset] = []
-        left = listing.page_bytes
-        async with (
-            self._catalogue.transaction() as catalogue,
-            aclosing(catalogue.datasets(listing)) as datasets,
-        ):
-            async for dataset in datasets:
-                left -= dataset.max_message_bytes
-                if len(found) == listing.page_size or (found and left < 0):
-                    return Page(found, True)
-                found.append(dataset)
-        return Page(found, False)
+        async with self._catalogue.transaction() as catalogue:
+            found = catalogue.datasets(listing)
+            return await filled(found, size=listing.page_size, size_bytes=listing.page_bytes)
+
+    async def update(self, name: UUID | str, update: Update) -> Dataset:
+        """What is said already changes nothing and is no event."""
+        async with self._catalogue.transaction() as catalogue:
+            before = await catalogue.dataset(await catalogue.lock(name))
+            after = updated(before, update)
+            if after == before:
+                return before
+            return await catalogue.describe(after)
 
     async def manifest(self, name: UUID | str, version: int | None) -> Manifest:
         async with self._catalogue.transaction() as catalogue:
@@ -84,6 +80,7 @@ class Datasets:
             if holders and not force:
                 raise DatasetPinned(_pinned(name, holders))
             tables = await catalogue.bury(dataset_id)
+            await catalogue.note(EventKind.DELETED, dataset_id)
         # After the commit: what a crash leaves here is dropped at the next start.
         for table in tables:
             await self._series.drop(table)

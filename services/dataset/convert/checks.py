@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 from uuid import UUID
 
+from services.dataset.domain.calendars import CalendarName
+from services.dataset.domain.exchanges import CODES, unknown_code
 from services.dataset.domain.names import is_slug, slug_violation
+from services.dataset.domain.updates import METADATA_ENTRIES
 from services.shared.errors import InvalidRequest, Violation
 
+_AUTO: Final = "auto"
+_OWN_CALENDARS: Final = (*CalendarName, _AUTO)
 _SHOWN: Final = 20  # an answer's trailer has little room
 
 Number = TypeVar("Number", bound=int)
@@ -44,6 +49,15 @@ class Checks:
         if count > most:
             self.refuse(field, f"has {count} entries, and at most {most} are allowed")
 
+    def metadata(self, field: str, entries: Mapping[str, str]) -> dict[str, str]:
+        self.at_most(field, len(entries), METADATA_ENTRIES)
+        return {
+            self.text(field, key, 64, needed=True): self.text(
+                f"{field}[{key}]", value, 1000, lines=True
+            )
+            for key, value in entries.items()
+        }
+
     def slug(self, field: str, value: str) -> str:
         if message := slug_violation(value):
             self.refuse(field, message)
@@ -61,6 +75,14 @@ class Checks:
         if not value:
             return None
         return _uuid(value) or self._fallback(field, f"is {value!r}, which is not a UUID", None)
+
+    def calendar(self, field: str, value: str) -> str | None:
+        """None: to be proposed."""
+        if value in ("", _AUTO):
+            return None
+        if value not in _OWN_CALENDARS and value not in CODES:
+            self.refuse(field, unknown_code(value, _OWN_CALENDARS))
+        return value
 
     def between(self, field: str, value: int, least: int, most: int) -> int:
         if not least <= value <= most:

@@ -13,15 +13,12 @@ from stage1.dataset.v1 import dataset_pb2, dataset_service_pb2, import_pb2
 from services.dataset.app.order import ImportOrder, Part, PartBytes
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import CONVENTIONS, POLICIES, claims
-from services.dataset.domain.calendars import CalendarName
 from services.dataset.domain.columns import MAX_COLUMNS, MAX_NAME_BYTES, Table, Target
 from services.dataset.domain.timeline import Clock, GapPolicy, TimestampConvention
 from services.dataset.formats.options import DateOrder, Format, Options, TimeLayout, Unit
 from services.shared.errors import InvalidRequest, Violation
 
 MAX_PIECE_BYTES: Final = 2 << 20
-_METADATA_ENTRIES: Final = 64
-_AUTO: Final = "auto"
 
 _FORMATS: Final = {
     import_pb2.ImportPart.FORMAT_UNSPECIFIED: Format.AUTO,
@@ -65,7 +62,7 @@ def import_order(request: dataset_service_pb2.ImportDatasetRequest, max_bytes: i
         symbol=checks.text("header.symbol", header.symbol, 64, needed=not header.dataset_id),
         granularity=checks.text("header.granularity", header.granularity, 16),
         source=checks.text("header.source", header.source, 200),
-        metadata=_metadata(checks, header),
+        metadata=checks.metadata("header.metadata", header.metadata),
         parts=_parts(checks, header, max_bytes),
         clock=_clock(checks, header),
         targets=_targets(checks, header),
@@ -95,24 +92,9 @@ def _digest(header: import_pb2.ImportHeader) -> str:
     return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()
 
 
-def _metadata(checks: Checks, header: import_pb2.ImportHeader) -> dict[str, str]:
-    checks.at_most("header.metadata", len(header.metadata), _METADATA_ENTRIES)
-    return {
-        checks.text("header.metadata", key, 64, needed=True): checks.text(
-            f"header.metadata[{key}]", value, 1000, lines=True
-        )
-        for key, value in header.metadata.items()
-    }
-
-
 def _clock(checks: Checks, header: import_pb2.ImportHeader) -> Clock:
-    calendar = header.calendar or _AUTO
-    known = {name.value: name for name in CalendarName}
-    if calendar not in {*known, _AUTO}:
-        names = ", ".join([*known, _AUTO])
-        checks.refuse("header.calendar", f"is {calendar!r}, and the calendars are {names}")
     return Clock(
-        calendar=known.get(calendar),
+        calendar=checks.calendar("header.calendar", header.calendar),
         convention=checks.one_of(
             "header.timestamp_convention",
             header.timestamp_convention,

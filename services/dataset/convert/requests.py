@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.dataset.app.bars import BarsQuery
-from services.dataset.app.datasets import Page
+from services.dataset.app.pages import Page
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import TABLES, dataset_to_proto
-from services.dataset.domain.catalogue import Cursor, Listing
+from services.dataset.convert.tokens import after_token, page_token
+from services.dataset.domain.catalogue import Cursor, Dataset, Listing
 from services.dataset.domain.columns import Table
 from services.shared.series import Rows, Span, Times
 
@@ -23,7 +23,6 @@ MAX_SKIP: Final = 100_000
 MAX_POINTS: Final = 10_000
 _STORED: Final = {number: table for number, table in TABLES.items() if table is not Table.JOINED}
 _MAX_COLUMNS: Final = 4096
-_BIGINT: Final = 2**63
 
 
 class Versioned(NamedTuple):
@@ -82,29 +81,17 @@ def listing(request: pb.ListDatasetsRequest) -> Listing:
     return found
 
 
-def page(found: Page) -> pb.ListDatasetsResponse:
-    last = found.datasets[-1] if found.more else None
+def page(found: Page[Dataset]) -> pb.ListDatasetsResponse:
+    last = found.items[-1] if found.more else None
     return pb.ListDatasetsResponse(
-        datasets=[dataset_to_proto(dataset) for dataset in found.datasets],
-        next_page_token=_token(Cursor(last.created_at_ms, last.dataset_id)) if last else "",
+        datasets=[dataset_to_proto(dataset) for dataset in found.items],
+        next_page_token=page_token(last.created_at_ms, last.dataset_id) if last else "",
     )
 
 
-def _token(cursor: Cursor) -> str:
-    return base64.urlsafe_b64encode(f"{cursor.created_at_ms} {cursor.dataset_id}".encode()).decode()
-
-
 def _cursor(checks: Checks, token: str) -> Cursor | None:
-    if not token:
-        return None
-    try:
-        created_at_ms, dataset_id = base64.urlsafe_b64decode(token).decode().split(" ")
-        cursor = Cursor(int(created_at_ms), UUID(dataset_id))
-    except ValueError:
-        cursor = None
-    if cursor is None or abs(cursor.created_at_ms) >= _BIGINT:
-        checks.refuse("page_token", "is none that was given out")
-    return cursor
+    found = after_token(checks, token)
+    return found and Cursor(*found)
 
 
 def bars(request: pb.ReadBarsRequest) -> BarsQuery:

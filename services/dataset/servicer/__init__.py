@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from services.dataset.app.bars import Bars
 from services.dataset.app.datasets import Datasets
+from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
+from services.dataset.app.watching import Watches
 from services.dataset.servicer.cataloguing import Cataloguing
 from services.dataset.servicer.publishing import Publishing
 from services.dataset.servicer.row_reading import RowReading
@@ -21,12 +23,16 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         self,
         *,
         datasets: Datasets,
+        history: History,
+        watches: Watches,
         imports: Imports,
         bars: Bars,
         streams: DataStreams,
         max_upload_bytes: int,
     ) -> None:
         self._datasets = datasets
+        self._history = history
+        self._watches = watches
         self._imports = imports
         self._bars = bars
         self._streams = streams

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
 from services.dataset.app.datasets import Datasets
-from services.dataset.convert import requests
+from services.dataset.app.history import History
+from services.dataset.app.watching import Watches
+from services.dataset.convert import events, history, requests, updates
 from services.dataset.convert.manifest import dataset_to_proto, manifest_to_proto
 from services.dataset.servicer.context import Context
 
 
 class Cataloguing(DatasetServiceServicer):
     _datasets: Datasets
+    _history: History
+    _watches: Watches
 
     async def GetDataset(
         self, request: pb.GetDatasetRequest, context: Context
@@ -33,6 +39,36 @@ class Cataloguing(DatasetServiceServicer):
     ) -> pb.GetManifestResponse:
         manifest = await self._datasets.manifest(*requests.versioned(request))
         return pb.GetManifestResponse(manifest=manifest_to_proto(manifest))
+
+    async def ListDatasetVersions(
+        self, request: pb.ListDatasetVersionsRequest, context: Context
+    ) -> pb.ListDatasetVersionsResponse:
+        found = await self._history.versions(*history.versions(request))
+        return await asyncio.to_thread(history.versions_page, found)
+
+    async def UpdateDataset(
+        self, request: pb.UpdateDatasetRequest, context: Context
+    ) -> pb.UpdateDatasetResponse:
+        dataset = await self._datasets.update(*updates.update(request))
+        return pb.UpdateDatasetResponse(dataset=dataset_to_proto(dataset))
+
+    async def ListImports(
+        self, request: pb.ListImportsRequest, context: Context
+    ) -> pb.ListImportsResponse:
+        return history.imports_page(await self._history.imports(history.imports(request)))
+
+    async def GetImport(
+        self, request: pb.GetImportRequest, context: Context
+    ) -> pb.GetImportResponse:
+        record = await self._history.import_(history.import_id(request))
+        return pb.GetImportResponse(**{"import": history.import_to_proto(record)})
+
+    async def WatchDatasets(
+        self, request: pb.WatchDatasetsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchDatasetsResponse]:
+        async with aclosing(self._watches.follow(*events.watch(request))) as followed:
+            async for event in followed:
+                yield events.told(event)
 
     async def PinVersion(
         self, request: pb.PinVersionRequest, context: Context

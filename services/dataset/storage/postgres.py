@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -24,28 +24,38 @@ from services.dataset.domain.catalogue import (
     slug_taken,
     states_before,
 )
+from services.dataset.domain.events import EventKind
 from services.dataset.domain.manifest import Manifest, to_json
 from services.dataset.domain.names import measurements
+from services.dataset.storage.events import EventRows
+from services.dataset.storage.history import HistoryRows
 from services.dataset.storage.manifests import Manifests
-from services.dataset.storage.statements import Statements
 from services.shared.clock import Clock
 from services.shared.errors import NotFound
 from services.shared.postgres import Pool, transaction
 
 
 class PostgresCatalogue:
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    """`on_events` is called after the COMMIT of every transaction that noted an event."""
+
+    def __init__(
+        self, pool: Pool, clock: Clock, on_events: Callable[[], None] = lambda: None
+    ) -> None:
         self._pool = pool
         self._clock = clock
+        self._on_events = on_events
         self.manifests = Manifests()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         async with transaction(self._pool) as connection:
-            yield PostgresTransaction(connection, self._clock(), self.manifests)
+            begun = PostgresTransaction(connection, self._clock(), self.manifests)
+            yield begun
+        if begun.has_events:
+            self._on_events()
 
 
-class PostgresTransaction(Statements):
+class PostgresTransaction(EventRows, HistoryRows):
     async def dataset(self, name: UUID | str, version: int | None = None) -> Dataset:
         row = await self._one("find_dataset", _named(name) | {"version": version})
         if row is None:
@@ -80,6 +90,18 @@ class PostgresTransaction(Statements):
             raise NotFound(_unknown(name, None))
         dataset_id: UUID = row["dataset_id"]
         return dataset_id
+
+    async def describe(self, dataset: Dataset) -> Dataset:
+        values = {
+            "dataset_id": dataset.dataset_id,
+            "symbol": dataset.symbol,
+            "granularity": dataset.granularity,
+            "source": dataset.source,
+            "metadata": Jsonb(dataset.metadata),
+        }
+        await self._do("update_dataset", values)
+        await self.note(EventKind.UPDATED, dataset.dataset_id)
+        return await self.dataset(dataset.dataset_id)
 
     async def pin(self, dataset_id: UUID, version: int, holder: str) -> None:
         values = {"dataset_id": dataset_id, "version": version, "holder": holder}
@@ -137,6 +159,7 @@ class PostgresTransaction(Statements):
         await self._do("insert_version", _version_row(publication))
         if publication.repeatable:
             await self._put_answer(publication, publication.repeatable)
+        await self.note(EventKind.PUBLISHED, manifest.dataset_id)
         row = await self._one("find_dataset", _named(manifest.dataset_id) | {"version": None})
         assert row is not None
         return _dataset(row, manifest)  # not by way of what is kept: the COMMIT may fail
@@ -222,7 +245,8 @@ def _escaped(text: str) -> str:
 
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [table for row in rows for table in row.values() if table is not None]
+    """Each once: versions made by appends share theirs."""
+    return list(dict.fromkeys(t for row in rows for t in row.values() if t is not None))
 
 
 def _dataset(row: Mapping[str, Any], manifest: Manifest) -> Dataset:

@@ -16,6 +16,9 @@ from services.dataset.domain.catalogue import (
     Published,
     Repeatable,
 )
+from services.dataset.domain.events import EventKind, Log
+from services.dataset.domain.imports import ImportListing, ImportRecord, VersionListing
+from services.dataset.domain.manifest import Manifest
 
 
 class Catalogue(Protocol):
@@ -38,6 +41,30 @@ class CatalogueTransaction(Protocol):
 
     async def lock(self, name: UUID | str) -> UUID:
         """Nobody else deletes, pins or locks it until the transaction ends. Raises NotFound."""
+
+    async def describe(self, dataset: Dataset) -> Dataset:
+        """What is said of it from now on, and the event of that; it is locked."""
+
+    async def note(self, kind: EventKind, dataset_id: UUID) -> None:
+        """An event of a dataset as it is now. The last thing in a transaction: publications
+        wait for each other from here to the COMMIT."""
+
+    async def last_event(self) -> int: ...
+
+    async def events_after(self, sequence: int, name: UUID | str | None, limit: int) -> Log:
+        """In order, of one dataset or all, deleted ones too. Raises CursorTooOld."""
+
+    async def refuse_unknown(self, name: UUID | str) -> None:
+        """Raises NotFound unless it is there or was once."""
+
+    def manifests(self, dataset_id: UUID, listing: VersionListing) -> AsyncGenerator[Manifest]:
+        """As `datasets`."""
+
+    def imports(self, listing: ImportListing) -> AsyncGenerator[ImportRecord]:
+        """As `datasets`."""
+
+    async def import_(self, import_id: UUID) -> ImportRecord:
+        """Raises NotFound."""
 
     async def pin(self, dataset_id: UUID, version: int, holder: str) -> None:
         """Of a version that is there; a pin that is there already stays."""

@@ -70,19 +70,46 @@ SELECT v.ohlcv_measurement, v.indicator_measurement
 FROM dataset.dataset_versions v
 JOIN dataset.datasets d ON d.dataset_id = v.dataset_id
 WHERE d.deleted_at_ms IS NOT NULL
+  AND (v.ohlcv_measurement = ANY(%(tables)s) OR v.indicator_measurement = ANY(%(tables)s))
 UNION
 SELECT ohlcv_measurement, indicator_measurement
 FROM dataset.imports
-WHERE state NOT IN ('PUBLISHED', 'CLEANED') AND ohlcv_measurement IS NOT NULL;
+WHERE (ohlcv_measurement = ANY(%(tables)s) OR indicator_measurement = ANY(%(tables)s))
+  AND (state IN ('REJECTED', 'ABANDONED')
+    OR (kind = 'APPEND' AND state IN ('PUBLISHED', 'CLEANED')));
 
 -- name: insert_import
-INSERT INTO dataset.imports (import_id, slug, state, created_at_ms, updated_at_ms)
-VALUES (%(import_id)s, %(slug)s, 'RECEIVED', %(now_ms)s, %(now_ms)s);
+INSERT INTO dataset.imports (import_id, kind, owner, slug, state, created_at_ms, updated_at_ms)
+VALUES (%(import_id)s, %(kind)s, %(owner)s, %(slug)s, 'RECEIVED', %(now_ms)s, %(now_ms)s);
 
 -- name: move_import
 UPDATE dataset.imports
-SET state = %(state)s, updated_at_ms = %(now_ms)s
+SET state = %(state)s, intent = NULL, updated_at_ms = %(now_ms)s
 WHERE import_id = %(import_id)s AND state = ANY(%(after)s);
+
+-- name: lock_slug
+SELECT last_version FROM dataset.slugs WHERE slug = %(slug)s FOR UPDATE;
+
+-- name: intend_import
+UPDATE dataset.imports
+SET state = 'MERGING', intent = %(intent)s, updated_at_ms = %(now_ms)s
+WHERE import_id = %(import_id)s AND state = 'VERIFIED';
+
+-- name: list_intents
+SELECT import_id, intent::text AS intent, ohlcv_measurement, indicator_measurement
+FROM dataset.imports
+WHERE state = 'MERGING' AND (%(slug)s::text IS NULL OR slug = %(slug)s)
+ORDER BY created_at_ms, import_id;
+
+-- name: abandon_intent
+UPDATE dataset.imports
+SET state = 'ABANDONED', intent = NULL, error = %(error)s, updated_at_ms = %(now_ms)s
+WHERE slug = %(slug)s AND state = 'MERGING';
+
+-- name: find_block_hashes
+SELECT ohlcv_block_hashes, indicator_block_hashes
+FROM dataset.dataset_versions
+WHERE dataset_id = %(dataset_id)s AND version = %(version)s;
 
 -- name: end_import
 UPDATE dataset.imports
@@ -91,7 +118,8 @@ WHERE import_id = %(import_id)s AND state = ANY(%(after)s)
 RETURNING ohlcv_measurement, indicator_measurement;
 
 -- name: forget_import
-DELETE FROM dataset.imports WHERE import_id = %(import_id)s AND state = 'RECEIVED';
+DELETE FROM dataset.imports
+WHERE import_id = %(import_id)s AND state IN ('RECEIVED', 'SPOOLED');
 
 -- name: reserve_attempt
 INSERT INTO dataset.slugs AS s (slug, last_attempt) VALUES (%(slug)s, 1)
@@ -105,15 +133,16 @@ SET state = 'LOADING', version = %(version)s, attempt = %(attempt)s,
   updated_at_ms = %(now_ms)s
 WHERE import_id = %(import_id)s AND state = 'SPOOLED';
 
--- name: abandon_imports_in_flight
+-- name: abandon_imports
 UPDATE dataset.imports
-SET state = 'ABANDONED', error = 'The service ended during the import.', updated_at_ms = %(now_ms)s
-WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED');
+SET state = 'ABANDONED', error = %(error)s, updated_at_ms = %(now_ms)s
+WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED')
+  AND (%(owner)s::uuid IS NULL OR owner = %(owner)s) AND import_id <> ALL(%(running)s);
 
--- name: clean_published_imports
-UPDATE dataset.imports
-SET state = 'CLEANED', updated_at_ms = %(now_ms)s
-WHERE state = 'PUBLISHED';
+-- name: list_published_imports
+SELECT import_id
+FROM dataset.imports
+WHERE state = 'PUBLISHED' AND import_id <> ALL(%(running)s);
 
 -- name: advance_slug
 UPDATE dataset.slugs
@@ -133,6 +162,11 @@ UPDATE dataset.datasets
 SET symbol = %(symbol)s, granularity = %(granularity)s, source = %(source)s,
   metadata = %(metadata)s, version = %(version)s,
   updated_at_ms = greatest(created_at_ms, %(now_ms)s)
+WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
+
+-- name: grow_dataset
+UPDATE dataset.datasets
+SET version = %(version)s, updated_at_ms = greatest(created_at_ms, %(now_ms)s)
 WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
 
 -- name: insert_version
@@ -166,3 +200,72 @@ WHERE i.created_at_ms <= %(oldest_ms)s;
 
 -- name: forget_answers
 DELETE FROM dataset.idempotency WHERE created_at_ms <= %(oldest_ms)s;
+
+-- name: list_versions_before
+SELECT version
+FROM dataset.dataset_versions
+WHERE dataset_id = %(dataset_id)s AND (%(before)s::integer IS NULL OR version < %(before)s)
+ORDER BY version DESC
+LIMIT %(limit)s;
+
+-- name: list_imports
+SELECT import_id, kind, slug, state, error, version, created_at_ms, updated_at_ms
+FROM dataset.imports
+WHERE (%(slug)s::text IS NULL OR slug = %(slug)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(after_ms)s::bigint IS NULL
+    OR (created_at_ms, import_id) < (%(after_ms)s, %(after_id)s::uuid))
+ORDER BY created_at_ms DESC, import_id DESC
+LIMIT %(limit)s;
+
+-- name: find_import
+SELECT import_id, kind, slug, state, error, version, created_at_ms, updated_at_ms
+FROM dataset.imports
+WHERE import_id = %(import_id)s;
+
+-- name: update_dataset
+UPDATE dataset.datasets
+SET symbol = %(symbol)s, granularity = %(granularity)s, source = %(source)s,
+  metadata = %(metadata)s, updated_at_ms = greatest(created_at_ms, %(now_ms)s)
+WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
+
+-- name: number_event
+UPDATE dataset.event_counter SET last_sequence = last_sequence + 1
+RETURNING last_sequence AS sequence;
+
+-- name: insert_event
+INSERT INTO dataset.events (sequence, kind, dataset_id, slug, version, at_ms)
+SELECT %(sequence)s, %(kind)s, dataset_id, slug, version, %(now_ms)s
+FROM dataset.datasets
+WHERE dataset_id = %(dataset_id)s;
+
+-- name: forget_events
+WITH gone AS (
+  DELETE FROM dataset.events WHERE at_ms <= %(oldest_event_ms)s RETURNING sequence
+)
+UPDATE dataset.event_counter
+SET forgotten_sequence = greatest(forgotten_sequence, (SELECT max(sequence) FROM gone))
+WHERE EXISTS (SELECT FROM gone);
+
+-- name: event_counter
+SELECT last_sequence, forgotten_sequence FROM dataset.event_counter;
+
+-- name: events_after
+SELECT c.last_sequence, c.forgotten_sequence,
+  e.sequence, e.kind, e.dataset_id, e.slug, e.version, e.at_ms
+FROM dataset.event_counter c
+LEFT JOIN LATERAL (
+  SELECT sequence, kind, dataset_id, slug, version, at_ms
+  FROM dataset.events
+  WHERE sequence > %(sequence)s
+    AND (%(slug)s::text IS NULL OR slug = %(slug)s)
+    AND (%(dataset_id)s::uuid IS NULL OR dataset_id = %(dataset_id)s)
+  ORDER BY sequence
+  LIMIT %(limit)s
+) e ON true
+ORDER BY e.sequence;
+
+-- name: was_ever
+SELECT dataset_id FROM dataset.datasets
+WHERE slug = %(slug)s::text OR dataset_id = %(dataset_id)s::uuid
+LIMIT 1;
