@@ -7,7 +7,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 PROTOS := $(shell find protos/stage1 -name '*.proto')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test check format gen bench lock clean
+.PHONY: help setup demo up test check format gen bench bench-large lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -43,6 +43,11 @@ gen: .venv/.dev  ## Python code from the protos
 
 bench: .venv-bench/.bench  ## ratios against named peers; see docs/BENCHMARKS.md
 	.venv-bench/bin/python -m tests.benchmarks
+
+bench-large: .venv-bench/.bench  ## memory on 10 GB, and 1,000 columns (minutes; 40 GB of disk)
+	.venv-bench/bin/python -m tests.benchmarks.large
+	.venv-bench/bin/python -m tests.benchmarks.large --gigabytes 0.8 --columns 1000
+	.venv-bench/bin/python -m tests.benchmarks.large --gigabytes 0.8 --columns 1000 --series questdb
 
 lock: .venv/.uv  ## newest versions that satisfy pyproject.toml
 	$(COMPILE) --upgrade requirements/uv.in -o requirements/uv.txt

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import simulation, streaming
+from tests.benchmarks import appending, importing, questdb_reading, simulation, streaming
 
 streaming.main(())
+importing.main(())
+questdb_reading.main(())
+appending.main(())
 simulation.main([])
