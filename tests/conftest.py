@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_questdb", "tests.fix_rpc"]
+pytest_plugins = ["tests.fix_postgres", "tests.fix_roles", "tests.fix_questdb", "tests.fix_rpc"]

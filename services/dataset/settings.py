@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from services.shared.settings import SeriesSettings, ServerSettings
+from services.shared.settings import PostgresSettings, SeriesSettings, ServerSettings
 
 
-class DatasetSettings(ServerSettings, SeriesSettings):
+class DatasetSettings(ServerSettings, PostgresSettings, SeriesSettings):
     listen: str = "127.0.0.1:7401"
-    postgres_dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/stage1")
     data_dir: Path = Path(".stage1")
     """Holds `dataset/series` (bars and indicators) and `dataset/spool` (uploads under way)."""
     max_upload_bytes: int = Field(default=4 << 30, ge=1)

@@ -182,7 +182,7 @@ class House:
 @asynccontextmanager
 async def running(settings: RunsSettings) -> AsyncIterator[Server]:
     """The service until the block ends; it is entered once PostgreSQL is there."""
-    pool = postgres.pool(settings.postgres_dsn.get_secret_value())
+    pool = postgres.pool(postgres.conninfo(settings))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(pool.close)
         series = await stack.enter_async_context(

@@ -82,7 +82,9 @@ def refuse_foreign(
 
 async def _ensure_record(connection: Connection, schema: str) -> None:
     name = Identifier(schema)
-    await connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+    # A service's own role may not make schemas, not even one that is there.
+    if await _missing(connection, schema):
+        await connection.execute(SQL("CREATE SCHEMA {}").format(name))
     await connection.execute(
         SQL(
             "CREATE TABLE IF NOT EXISTS {}.schema_migrations (number integer PRIMARY KEY,"
@@ -90,6 +92,12 @@ async def _ensure_record(connection: Connection, schema: str) -> None:
             " applied_at timestamptz NOT NULL DEFAULT now())"
         ).format(name)
     )
+
+
+async def _missing(connection: Connection, schema: str) -> bool:
+    cursor = await connection.execute("SELECT to_regnamespace(%s) IS NULL", [schema])
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def _applied(connection: Connection, schema: str) -> dict[int, str]:

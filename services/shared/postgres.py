@@ -12,15 +12,22 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from services.shared.errors import Unavailable
+from services.shared.settings import PostgresSettings
 
 Connection = psycopg.AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
 
 log = structlog.get_logger()
+
+
+def conninfo(settings: PostgresSettings) -> str:
+    dsn, password = settings.postgres_dsn.get_secret_value(), settings.postgres_password
+    return make_conninfo(dsn, password=password.get_secret_value()) if password else dsn
 
 
 def pool(dsn: str, *, size: int = 8) -> Pool:

@@ -74,6 +74,14 @@ class ServerSettings(Settings):
         return self
 
 
+class PostgresSettings(Settings):
+    """Where PostgreSQL is, and who logs in there."""
+
+    postgres_dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/stage1")
+    postgres_password: SecretStr | None = None
+    """For a DSN that names none."""
+
+
 class SeriesSettings(Settings):
     """Where series lie: Arrow files under the data folder, or a QuestDB."""
 
