@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.dataset.app.order import ImportOrder, Part
+from services.dataset.calendars import exchange_sessions
 from services.dataset.domain.catalogue import Attempt, Dataset, Report
 from services.dataset.domain.columns import Column, ColumnType, Role, Table, Target
 from services.dataset.domain.manifest import Manifest
@@ -79,7 +80,7 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
     _refuse_names(tables, order.targets)
     times = {table: _times(rows) for table, rows in tables.items()}
     timeline, notes, warnings = read_timeline(
-        times[Table.OHLCV], times.get(Table.INDICATORS), order.clock
+        times[Table.OHLCV], times.get(Table.INDICATORS), order.clock, exchange_sessions
     )
     _refuse_horizons(order.targets, timeline.indicator_rows)
     described = [

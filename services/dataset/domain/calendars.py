@@ -7,10 +7,11 @@ gap is a jump of more than one, found for all bars at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,10 +21,11 @@ from services.dataset.domain.times import DAY_MS, WEEK_MS, Times, duration, iso
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 FX_OPEN_MS: Final = 5 * DAY_MS  # Sunday 17:00 to Friday 17:00
-MONDAY_MS: Final = 4 * DAY_MS  # 1970-01-05, the epoch's first Monday
 
 
 class CalendarName(StrEnum):
+    """Calendars of our own; all others are codes of exchanges."""
+
     ALWAYS = "24x7"
     FX = "24x5_fx"
     OBSERVED = "observed"
@@ -39,19 +41,116 @@ class Gap:
 
 
 class Slots(NamedTuple):
-    """The ordinal of each bar's slot, and whether the bar is on one at all."""
+    """The ordinal of each bar's slot, and whether the bar is on one at all.
+
+    An ordinal means something beside the others of the same call, and only on a slot.
+    """
 
     ordinals: NDArray[np.int64]
     on_slot: NDArray[np.bool_]
 
 
-def slots(name: CalendarName, opens: Times, interval_ms: int) -> Slots:
-    """Slots of open times. `observed` takes every bar for the next slot."""
-    if name is CalendarName.FX:
-        return _fx_days(opens) if interval_ms == DAY_MS else _fx_slots(opens, interval_ms)
-    if name is CalendarName.ALWAYS:
-        return _always_slots(opens, interval_ms)
-    return Slots(np.arange(len(opens), dtype=np.int64), np.ones(len(opens), bool))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sessions:
+    """When a market is open: unbroken stretches in order, and the dates of its days.
+
+    Bars shorter than a day are counted from the start of each stretch, the last of which may be
+    shorter than the others. Daily bars carry their session's date at 00:00 UTC.
+    """
+
+    starts: Times
+    ends: Times
+    dates: Times
+
+    @classmethod
+    def none(cls) -> Sessions:
+        empty = np.empty(0, np.int64)
+        return cls(starts=empty, ends=empty, dates=empty)
+
+    def slots(self, times: Times, interval_ms: int, *, at_close: bool) -> Slots:
+        if interval_ms == DAY_MS:
+            return self._days(times)
+        if not len(self.starts):
+            return _nowhere(times)
+        stretch = self._stretches(times, at_close=at_close)
+        since = times - self.starts[stretch]
+        length = self.ends[stretch] - self.starts[stretch]
+        if at_close:  # the last bar closes with the session, however short it is
+            number = -(-since // interval_ms) - 1
+            on_slot = (since > 0) & ((since % interval_ms == 0) | (since == length))
+            on_slot &= since <= length
+        else:
+            number = since // interval_ms
+            on_slot = (since >= 0) & (since < length) & (since % interval_ms == 0)
+        counts = -(-(self.ends - self.starts) // interval_ms)
+        before = np.cumsum(counts) - counts
+        return Slots(before[stretch] + number, on_slot)
+
+    def share_of(self, interval_ms: int, times: Times, *, at_close: bool) -> float:
+        """How many of the distances within stretches are of this length; 0 without any."""
+        if not len(self.starts):
+            return 0.0
+        within = np.diff(self._stretches(times, at_close=at_close)) == 0
+        distances = np.diff(times)[within]
+        return float(np.mean(distances == interval_ms)) if len(distances) else 0.0
+
+    def _days(self, times: Times) -> Slots:
+        if not len(self.dates):
+            return _nowhere(times)
+        ordinals = np.searchsorted(self.dates, times, side="right") - 1
+        return Slots(ordinals, self.dates[ordinals] == times)
+
+    def _stretches(self, times: Times, *, at_close: bool) -> NDArray[np.int64]:
+        """The last one that has begun; an end still belongs to its own."""
+        found = np.searchsorted(self.starts, times, side="left" if at_close else "right") - 1
+        return np.maximum(found, 0)
+
+
+def _nowhere(times: Times) -> Slots:
+    return Slots(np.arange(len(times), dtype=np.int64), np.zeros(len(times), bool))
+
+
+SessionSource: TypeAlias = Callable[[str, int, int], Sessions]
+"""Of an exchange, from the first to the last time. Raises InvalidRequest for unknown years."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calendar:
+    """A name and a way to number slots.
+
+    With `sessions` by these, else every `interval_ms` from any time of this phase on. `observed`
+    takes every bar for the next slot.
+    """
+
+    name: str
+    phase_ms: int = 0
+    sessions: Sessions | None = None
+
+    def slots(self, times: Times, interval_ms: int, *, at_close: bool = False) -> Slots:
+        """Of open times, or of close times; days are the same in both."""
+        if self.sessions is not None:
+            return self.sessions.slots(times, interval_ms, at_close=at_close)
+        if self.name == CalendarName.OBSERVED:
+            return Slots(np.arange(len(times), dtype=np.int64), np.ones(len(times), bool))
+        ordinals, rest = np.divmod(times - self.phase_ms, interval_ms)
+        return Slots(ordinals, rest == 0)
+
+
+def calendar_for(name: str, times: Times, interval_ms: int, source: SessionSource) -> Calendar:
+    """The calendar of this name for bars of these times. Raises InvalidRequest as `source` does."""
+    if name == CalendarName.OBSERVED:
+        return Calendar(name=name)
+    if name == CalendarName.ALWAYS:
+        return Calendar(name=name, phase_ms=_usual_phase(times, interval_ms))
+    first, last = int(times.min()), int(times.max())
+    sessions = fx_sessions(first, last) if name == CalendarName.FX else source(name, first, last)
+    return Calendar(name=name, sessions=sessions)
+
+
+def _usual_phase(times: Times, interval_ms: int) -> int:
+    """4-hour bars may begin at 02:00."""
+    phases, counts = np.unique(times % interval_ms, return_counts=True)
+    return int(phases[np.argmax(counts)])
 
 
 def gaps(ordinals: NDArray[np.int64], times: Times) -> tuple[Gap, ...]:
@@ -71,14 +170,19 @@ def _gap(times: Times, row: int, missing: int) -> Gap:
     return Gap(after_ms=int(times[row]), before_ms=int(times[row + 1]), missing=missing)
 
 
-def unsupported(name: CalendarName, interval_ms: int) -> str | None:
+def unsupported(name: str, interval_ms: int) -> str | None:
     """Why bars of this length cannot be counted by this calendar."""
-    if name is CalendarName.FX and interval_ms > DAY_MS:
-        return f"counts bars of at most a day, and these are {duration(interval_ms)} long"
-    return None
+    if name in (CalendarName.ALWAYS, CalendarName.OBSERVED) or interval_ms <= DAY_MS:
+        return None
+    return (
+        f"is {name}, which counts bars of at most a day, and these are {duration(interval_ms)} "
+        "long: observed takes any spacing"
+    )
 
 
-def off_slot_message(name: CalendarName, times: Times, on_slot: NDArray[np.bool_]) -> str | None:
+def off_slot_message(
+    name: str, times: Times, on_slot: NDArray[np.bool_], interval_ms: int
+) -> str | None:
     """Names the first bars that are on no slot."""
     rows = np.flatnonzero(~on_slot)
     if not len(rows):
@@ -86,31 +190,24 @@ def off_slot_message(name: CalendarName, times: Times, on_slot: NDArray[np.bool_
     first = ", ".join(f"bar {row} at {iso(times[row])}" for row in rows[:3])
     return (
         f"is {name}, but {len(rows)} bars are on none of its slots: {first}; "
-        "observed takes any spacing"
+        f"{_expected(name, interval_ms)}observed takes any spacing"
     )
 
 
-def _always_slots(opens: Times, interval_ms: int) -> Slots:
-    """Slots share the phase that most bars have: 4-hour bars may begin at 02:00."""
-    phases, counts = np.unique(opens % interval_ms, return_counts=True)
-    phase = phases[np.argmax(counts)]
-    return Slots((opens - phase) // interval_ms, (opens - phase) % interval_ms == 0)
+def _expected(name: str, interval_ms: int) -> str:
+    if name == CalendarName.ALWAYS:
+        return ""
+    if interval_ms == DAY_MS:
+        return "daily bars carry their session's date at 00:00 UTC; "
+    return "" if name == CalendarName.FX else "bars are counted from the opening of each session; "
 
 
-def _fx_days(opens: Times) -> Slots:
-    """Daily bars carry their session's date at 00:00 UTC; Sunday evening is Monday's session."""
-    weeks, since_monday = np.divmod(opens - MONDAY_MS, WEEK_MS)
-    days, rest = np.divmod(since_monday, DAY_MS)
-    return Slots(weeks * 5 + days, (rest == 0) & (days < 5))
-
-
-def _fx_slots(opens: Times, interval_ms: int) -> Slots:
-    week_opens = _fx_week_opens(int(opens.min()), int(opens.max()))
-    weeks = np.searchsorted(week_opens, opens, side="right") - 1
-    since_open = opens - week_opens[weeks]
-    per_week = -(-FX_OPEN_MS // interval_ms)
-    on_slot = (since_open < FX_OPEN_MS) & (since_open % interval_ms == 0)
-    return Slots(weeks * per_week + since_open // interval_ms, on_slot)
+def fx_sessions(first_ms: int, last_ms: int) -> Sessions:
+    """Each Sunday 17:00 to Friday 17:00 of New York; Sunday evening is Monday's session."""
+    opens = _fx_week_opens(first_ms, last_ms)
+    monday = (opens // DAY_MS + 1) * DAY_MS
+    dates = monday[:, np.newaxis] + DAY_MS * np.arange(5)
+    return Sessions(starts=opens, ends=opens + FX_OPEN_MS, dates=dates.ravel())
 
 
 def _fx_week_opens(first_ms: int, last_ms: int) -> Times:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from services.dataset.domain.calendars import CalendarName, Gap
+from services.dataset.domain.calendars import Gap
 from services.dataset.domain.columns import Column, ColumnType, Role, Table
 from services.dataset.domain.timeline import GapPolicy, Timeline, TimestampConvention
 from services.shared.errors import Conflict
@@ -77,7 +77,6 @@ def from_json(plain: Mapping[str, Any]) -> Manifest:
         **{
             **plain,
             "dataset_id": UUID(plain["dataset_id"]),
-            "calendar": CalendarName(plain["calendar"]),
             "timestamp_convention": TimestampConvention(plain["timestamp_convention"]),
             "gap_policy": GapPolicy(plain["gap_policy"]),
             "gaps": tuple(Gap(**gap) for gap in plain["gaps"]),

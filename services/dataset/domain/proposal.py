@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from services.dataset.domain.calendars import CalendarName, slots, unsupported
+from services.dataset.domain.calendars import (
+    Calendar,
+    CalendarName,
+    SessionSource,
+    calendar_for,
+    unsupported,
+)
 from services.dataset.domain.times import DAY_MS, Spacing, Times
+from services.shared.errors import InvalidRequest
+
+# The best known first: of several that fit equally well the first is proposed.
+LARGE_EXCHANGES: Final = (
+    *("XNYS", "XLON", "XETR", "XTKS", "XHKG", "XPAR", "CMES", "XSHG", "XTSE", "XASX", "XSWX"),
+    *("XBOM", "XAMS", "XMIL", "XMAD"),
+)
+_SAME_HOURS: Final = {"XNYS": "XNAS", "XETR": "XFRA"}
 
 
 @dataclass(frozen=True)
@@ -18,40 +33,87 @@ class Fit:
     missing_share: float
 
 
+_NO_FIT: Final = Fit(off_slot=0, missing_share=1.0)
+
+
 @dataclass(frozen=True)
 class Proposal:
-    name: CalendarName
+    name: str
     why: str
 
 
-def propose(opens: Times, spacing: Spacing) -> Proposal:
+def propose(
+    times: Times, spacing: Spacing, source: SessionSource, *, at_close: bool = False
+) -> Proposal:
     """The calendar these bars keep, and the reason in a sentence."""
-    interval_ms = spacing.interval_ms
-    if not spacing.is_regular:
-        return Proposal(
-            CalendarName.OBSERVED,
-            f"The most frequent distance between bars covers only {spacing.share:.0%} of them.",
-        )
-    always = fit(CalendarName.ALWAYS, opens, interval_ms)
-    fx = fit(CalendarName.FX, opens, interval_ms)
+    bars = _Bars(times, spacing, source, at_close)
+    always, fx = bars.fit(CalendarName.ALWAYS), bars.fit(CalendarName.FX)
     if _keeps(always, 0.1) and (fx.off_slot or always.missing_share <= fx.missing_share):
         return Proposal(CalendarName.ALWAYS, _every_slot(always))
+    most_missing = 0.02 if spacing.interval_ms == DAY_MS else 0.1
+    exchanges = [] if _is_whole(fx) else bars.exchanges(most_missing)
+    best = min((found.missing_share for _, found in exchanges), default=1.0)
     # Exchanges close on some 4 % of weekdays, the currency market on less than 1 %.
-    if _keeps(fx, 0.02 if interval_ms == DAY_MS else 0.1):
+    if _keeps(fx, most_missing) and fx.missing_share <= best:
         return Proposal(CalendarName.FX, _fx_week(fx))
-    return Proposal(CalendarName.OBSERVED, _neither(always, fx))
+    if exchanges:
+        equal = [code for code, found in exchanges if found.missing_share == best]
+        return Proposal(equal[0], _exchange(equal, best))
+    if not spacing.is_regular:
+        return Proposal(CalendarName.OBSERVED, _irregular(spacing))
+    return Proposal(CalendarName.OBSERVED, _none(always, fx))
 
 
-def fit(name: CalendarName, opens: Times, interval_ms: int) -> Fit:
-    if unsupported(name, interval_ms):
-        return Fit(len(opens), 1.0)
-    ordinals, on_slot = slots(name, opens, interval_ms)
-    span = int(ordinals[-1] - ordinals[0]) + 1
-    return Fit(int(np.count_nonzero(~on_slot)), 1 - len(np.unique(ordinals)) / span)
+@dataclass(frozen=True)
+class _Bars:
+    times: Times
+    spacing: Spacing
+    source: SessionSource
+    at_close: bool
+
+    def fit(self, name: str) -> Fit:
+        interval_ms = self.spacing.interval_ms
+        if unsupported(name, interval_ms):
+            return _NO_FIT
+        calendar = calendar_for(name, self.times, interval_ms, self.source)
+        if not is_regular(calendar, self.times, self.spacing, at_close=self.at_close):
+            return _NO_FIT
+        ordinals, on_slot = calendar.slots(self.times, interval_ms, at_close=self.at_close)
+        off_slot = int(np.count_nonzero(~on_slot))
+        if off_slot:
+            return Fit(off_slot, 1.0)
+        return Fit(0, 1 - len(self.times) / (int(ordinals[-1] - ordinals[0]) + 1))
+
+    def exchanges(self, most_missing: float) -> list[tuple[str, Fit]]:
+        """Those that the bars keep."""
+        fits = ((code, self._exchange_fit(code)) for code in LARGE_EXCHANGES)
+        return [(code, found) for code, found in fits if _keeps(found, most_missing)]
+
+    def _exchange_fit(self, code: str) -> Fit:
+        try:
+            return self.fit(code)
+        except InvalidRequest:  # its hours are not known for these years
+            return _NO_FIT
+
+
+def is_regular(calendar: Calendar, times: Times, spacing: Spacing, *, at_close: bool) -> bool:
+    """Whether at least half of the distances are the modal one.
+
+    Two 4-hour bars a day have as many nights between them as 4 hours, so of an
+    exchange only the distances within its hours count.
+    """
+    if spacing.is_regular or calendar.sessions is None or spacing.interval_ms >= DAY_MS:
+        return spacing.is_regular
+    interval_ms = spacing.interval_ms
+    return calendar.sessions.share_of(interval_ms, times, at_close=at_close) >= 0.5
 
 
 def _keeps(fit: Fit, missing_share: float) -> bool:
     return not fit.off_slot and fit.missing_share <= missing_share
+
+
+def _is_whole(fit: Fit) -> bool:
+    return _keeps(fit, 0.0)
 
 
 def _every_slot(always: Fit) -> str:
@@ -67,10 +129,28 @@ def _fx_week(fx: Fit) -> str:
     )
 
 
-def _neither(always: Fit, fx: Fit) -> str:
+def _exchange(equal: list[str], missing_share: float) -> str:
+    code, *others = equal
+    same = f" (as of {_SAME_HOURS[code]})" if code in _SAME_HOURS else ""
+    fits = (
+        f"Every bar is on a slot of the trading hours of {code}{same}, "
+        f"with {missing_share:.2%} of those slots empty."
+    )
+    if not others:
+        return fits
+    more = f"{', '.join(others)} fit equally well" if others[1:] else f"{others[0]} fits as well"
+    return f"{fits} {more}; {code} is the best known of them."
+
+
+def _irregular(spacing: Spacing) -> str:
+    return f"The most frequent distance between bars covers only {spacing.share:.0%} of them."
+
+
+def _none(always: Fit, fx: Fit) -> str:
     return (
-        f"Neither 24x7 ({_misfit(always)}) nor 24x5_fx ({_misfit(fx)}) describes the bars; "
-        "if they come from an exchange, no gaps are found."
+        f"Neither 24x7 ({_misfit(always)}) nor 24x5_fx ({_misfit(fx)}) nor the hours of a large "
+        "exchange describe the bars, so no gaps are found; the code of another exchange can be "
+        "given."
     )
 
 

@@ -6,16 +6,15 @@ here is a look into the future everywhere else: nothing is taken on trust.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from services.dataset.domain import calendars, proposal
-from services.dataset.domain.calendars import CalendarName, Gap
+from services.dataset.domain.calendars import Calendar, CalendarName, Gap, SessionSource
 from services.dataset.domain.times import (
-    DAY_MS,
     Spacing,
     Times,
     disorder,
@@ -44,7 +43,7 @@ class GapPolicy(StrEnum):
 class Clock:
     """How times are to be read; without a calendar one is proposed."""
 
-    calendar: CalendarName | None = None
+    calendar: str | None = None
     convention: TimestampConvention = TimestampConvention.OPEN
     gap_policy: GapPolicy = GapPolicy.MARK
 
@@ -62,7 +61,7 @@ class Timeline:
     first_indicator_timestamp_ms: int | None
     last_indicator_timestamp_ms: int | None
     bar_interval_ms: int
-    calendar: CalendarName
+    calendar: str
     timestamp_convention: TimestampConvention
     gap_policy: GapPolicy
     gaps: tuple[Gap, ...]
@@ -83,12 +82,14 @@ class Alignment(NamedTuple):
     lookahead_rows: int
 
 
-def read_timeline(ohlcv: Times, indicators: Times | None, clock: Clock) -> Reading:
+def read_timeline(
+    ohlcv: Times, indicators: Times | None, clock: Clock, sessions: SessionSource
+) -> Reading:
     """Raises InvalidRequest with every rule these times break that can be told apart."""
     _refuse([*_order("ohlcv", ohlcv, 2), *_order("indicators", indicators, 1)])
     bars = spacing(ohlcv)
-    chosen = _calendar(ohlcv, bars, clock)
-    gaps = _gaps(ohlcv, bars, chosen.name, clock)
+    chosen, why = _calendar(ohlcv, bars, clock, sessions)
+    gaps = _gaps(ohlcv, chosen, _Rules(bars.interval_ms, clock.convention, clock.gap_policy))
     lookback, lookahead = align(ohlcv, indicators)
     timeline = Timeline(
         ohlcv_rows=len(ohlcv),
@@ -105,8 +106,8 @@ def read_timeline(ohlcv: Times, indicators: Times | None, clock: Clock) -> Readi
         gap_policy=clock.gap_policy,
         gaps=gaps,
     )
-    note = f"Calendar {chosen.name}: {chosen.why}"
-    return Reading(timeline, (note,), _warnings(ohlcv, timeline))
+    note = f"Calendar {chosen.name}: {why}"
+    return Reading(timeline, (note,), _warnings(ohlcv, chosen.name, bars.interval_ms, gaps))
 
 
 def align(ohlcv: Times, indicators: Times | None) -> Alignment:
@@ -150,47 +151,93 @@ def _order(field: str, times: Times | None, least: int) -> list[Violation]:
     return []
 
 
-def _calendar(ohlcv: Times, bars: Spacing, clock: Clock) -> proposal.Proposal:
-    if clock.calendar is None:
-        return proposal.propose(_opens(ohlcv, bars, clock), bars)
-    if clock.calendar is not CalendarName.OBSERVED and not bars.is_regular:
+def _calendar(
+    ohlcv: Times, bars: Spacing, clock: Clock, sessions: SessionSource
+) -> tuple[Calendar, str]:
+    at_close = clock.convention is TimestampConvention.CLOSE
+    name, why = clock.calendar, "as asked for."
+    if name is None:
+        proposed = proposal.propose(ohlcv, bars, sessions, at_close=at_close)
+        name, why = proposed.name, proposed.why
+    if message := calendars.unsupported(name, bars.interval_ms):
+        _refuse([Violation("calendar", message)])
+    calendar = calendars.calendar_for(name, ohlcv, bars.interval_ms, sessions)
+    if name != CalendarName.OBSERVED and not proposal.is_regular(
+        calendar, ohlcv, bars, at_close=at_close
+    ):
         rule = "at least half are needed unless the calendar is observed"
         modal = f"{duration(bars.interval_ms)}, the most frequent distance between bars, covers"
-        _refuse(
-            [Violation("calendar", f"is {clock.calendar}, but {modal} {bars.share:.0%}; {rule}")]
-        )
-    if message := calendars.unsupported(clock.calendar, bars.interval_ms):
-        _refuse([Violation("calendar", message)])
-    return proposal.Proposal(clock.calendar, "as asked for.")
+        _refuse([Violation("calendar", f"is {name}, but {modal} {bars.share:.0%}; {rule}")])
+    return calendar, why
 
 
-def _gaps(ohlcv: Times, bars: Spacing, name: CalendarName, clock: Clock) -> tuple[Gap, ...]:
-    ordinals, on_slot = calendars.slots(name, _opens(ohlcv, bars, clock), bars.interval_ms)
-    if message := calendars.off_slot_message(name, ohlcv, on_slot):
+class _Rules(NamedTuple):
+    interval_ms: int
+    convention: TimestampConvention
+    gap_policy: GapPolicy
+
+
+def _gaps(
+    ohlcv: Times, calendar: Calendar, rules: _Rules, known: Timeline | None = None
+) -> tuple[Gap, ...]:
+    """When there is something `known`, the first bar is its last."""
+    at_close = rules.convention is TimestampConvention.CLOSE
+    ordinals, on_slot = calendar.slots(ohlcv, rules.interval_ms, at_close=at_close)
+    new = slice(1 if known else 0, None)
+    if message := calendars.off_slot_message(
+        calendar.name, ohlcv[new], on_slot[new], rules.interval_ms
+    ):
         _refuse([Violation("calendar", message)])
     gaps = calendars.gaps(ordinals, ohlcv)
-    if len(gaps) > MAX_GAPS:
-        many = f"{len(gaps)} gaps, and at most {MAX_GAPS} are kept: observed takes any spacing"
-        _refuse([Violation("calendar", f"{name} leaves {many}")])
-    if gaps and clock.gap_policy is GapPolicy.REJECT:
+    total = len(gaps) + (len(known.gaps) if known else 0)
+    if total > MAX_GAPS:
+        many = f"{total} gaps, and at most {MAX_GAPS} are kept: observed takes any spacing"
+        _refuse([Violation("calendar", f"{calendar.name} leaves {many}")])
+    if gaps and rules.gap_policy is GapPolicy.REJECT:
         _refuse([Violation("gap_policy", f"is reject, and {describe_gaps(gaps)}")])
     return gaps
 
 
-def _opens(times: Times, bars: Spacing, clock: Clock) -> Times:
-    """Daily bars carry the date of their session under either convention."""
-    shifted = clock.convention is TimestampConvention.CLOSE and bars.interval_ms < DAY_MS
-    return times - bars.interval_ms if shifted else times
+class Extension(NamedTuple):
+    """What bars at the end of a dataset add to its timeline."""
+
+    gaps: tuple[Gap, ...]
+    warnings: tuple[str, ...]
 
 
-def _warnings(ohlcv: Times, timeline: Timeline) -> tuple[str, ...]:
+def extend(
+    known: Timeline, ohlcv: Times, gap_policy: GapPolicy, sessions: SessionSource
+) -> Extension:
+    """The gaps that new bars leave, that before the first of them included.
+
+    The bars all lie after the last one that is known; their cost does not depend
+    on how many that are. Raises InvalidRequest for bars out of order, off the
+    calendar's slots, or with gaps that the policy rejects.
+    """
+    if not len(ohlcv):
+        return Extension((), ())
+    last = known.last_ohlcv_timestamp_ms
+    _refuse(_order("ohlcv", ohlcv, 1))
+    if ohlcv[0] <= last:
+        message = f"begins at {iso(ohlcv[0])}, not after the last bar at {iso(last)}"
+        _refuse([Violation("ohlcv", message)])
+    joined = np.concatenate(([last], ohlcv))
+    rules = _Rules(known.bar_interval_ms, known.timestamp_convention, gap_policy)
+    calendar = calendars.calendar_for(known.calendar, joined, known.bar_interval_ms, sessions)
+    # The slots of 24x7 are where the known bars have them, not where most new ones would.
+    calendar = replace(calendar, phase_ms=last % known.bar_interval_ms)
+    gaps = _gaps(joined, calendar, rules, known)
+    return Extension(gaps, _warnings(joined, known.calendar, known.bar_interval_ms, gaps))
+
+
+def _warnings(
+    ohlcv: Times, calendar: str, interval_ms: int, gaps: tuple[Gap, ...]
+) -> tuple[str, ...]:
     warnings = []
-    if timeline.gaps:
-        warnings.append(f"In the bars {describe_gaps(timeline.gaps)}.")
-    if timeline.calendar is CalendarName.OBSERVED:
-        pauses = calendars.long_pauses(ohlcv, timeline.bar_interval_ms)
-        if pauses:
-            warnings.append(_pauses_told(pauses))
+    if gaps:
+        warnings.append(f"In the bars {describe_gaps(gaps)}.")
+    if calendar == CalendarName.OBSERVED and (pauses := calendars.long_pauses(ohlcv, interval_ms)):
+        warnings.append(_pauses_told(pauses))
     return tuple(warnings)
 
 

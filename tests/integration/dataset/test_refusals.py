@@ -141,7 +141,7 @@ async def test_every_field_of_a_malformed_order_is_named_at_once(client: Client)
     header = header_of("9 lives", INDICATORS, INDICATORS)
     header.symbol = ""
     header.granularity = "x" * 17
-    header.calendar = "XNYS"
+    header.calendar = "XNYZ"
     header.dataset_id = "seven"
     header.parts[0].zone = "Europe/Atlantis"
     header.parts[1].separator = "::"

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from services.dataset.domain.calendars import Sessions
 from services.dataset.domain.times import HOUR_MS, Times
 
 EXAMPLES: Final = Path(__file__).parents[3] / "examples"
@@ -22,3 +23,7 @@ def eurusd_2017() -> Times:
     bars = pl.read_csv(EXAMPLES / "eurusd_1h_2017_ask.csv", columns=["Time"])
     times = bars["Time"].str.to_datetime("%d.%m.%Y %H:%M:%S%.3f", time_unit="ms")
     return times.dt.epoch("ms").to_numpy()
+
+
+def no_exchange(code: str, first_ms: int, last_ms: int) -> Sessions:
+    return Sessions.none()

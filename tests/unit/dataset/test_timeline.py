@@ -1,22 +1,35 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dataset.domain.calendars import CalendarName
+from services.dataset.domain import timeline
+from services.dataset.domain.calendars import CalendarName, Gap
 from services.dataset.domain.timeline import (
+    MAX_GAPS,
     Alignment,
     Clock,
     GapPolicy,
+    Reading,
+    Timeline,
     TimestampConvention,
     align,
-    read_timeline,
+    extend,
 )
 from services.dataset.domain.times import DAY_MS, HOUR_MS, Times
 from services.shared.errors import InvalidRequest
-from tests.unit.dataset.bars import hourly
+from tests.unit.dataset.bars import hourly, no_exchange
+
+FX_WEEK: Final = 1_709_503_200_000  # Sunday 2024-03-03 17:00 in New York
+
+
+def read_timeline(ohlcv: Times, indicators: Times | None, clock: Clock) -> Reading:
+    return timeline.read_timeline(ohlcv, indicators, clock, no_exchange)
 
 
 def refusal(ohlcv: Times, indicators: Times | None = None, clock: Clock | None = None) -> str:
@@ -31,9 +44,9 @@ def test_lookback_and_lookahead_come_from_looking_up_indices() -> None:
 
 
 def test_without_indicators_every_bar_is_lookback() -> None:
-    timeline = read_timeline(hourly(50), None, Clock()).timeline
-    assert (timeline.lookback_rows, timeline.indicator_rows, timeline.lookahead_rows) == (50, 0, 0)
-    assert timeline.first_indicator_timestamp_ms is None
+    read = read_timeline(hourly(50), None, Clock()).timeline
+    assert (read.lookback_rows, read.indicator_rows, read.lookahead_rows) == (50, 0, 0)
+    assert read.first_indicator_timestamp_ms is None
 
 
 @given(st.data())
@@ -107,7 +120,7 @@ def test_irregular_bars_need_the_observed_calendar() -> None:
     bars = np.cumsum(np.arange(1, 50)) * HOUR_MS
     assert "at least half are needed" in refusal(bars, None, Clock(calendar=CalendarName.ALWAYS))
     observed = read_timeline(bars, None, Clock(calendar=CalendarName.OBSERVED))
-    assert observed.timeline.calendar is CalendarName.OBSERVED
+    assert observed.timeline.calendar == CalendarName.OBSERVED
 
 
 def test_long_pauses_of_observed_bars_are_told() -> None:
@@ -126,7 +139,7 @@ def test_weekly_bars_cannot_be_counted_by_the_currency_week() -> None:
 
 
 def test_bars_stamped_at_their_close_are_on_the_slots_they_opened_in() -> None:
-    opens = hourly(120, 1_709_503_200_000)  # Sunday 2024-03-03 17:00 in New York
+    opens = hourly(120, FX_WEEK)
     closes = opens + HOUR_MS
     clock = Clock(calendar=CalendarName.FX, convention=TimestampConvention.CLOSE)
     assert read_timeline(closes, None, clock).timeline.first_ohlcv_timestamp_ms == closes[0]
@@ -150,3 +163,66 @@ def test_both_tables_are_judged_in_one_answer() -> None:
     message = refusal(hourly(1), hourly(0))
     assert "ohlcv has 1 rows" in message
     assert "indicators has 0 rows" in message
+
+
+def known_hours(name: CalendarName, bars: Times) -> Timeline:
+    return read_timeline(bars, None, Clock(calendar=name)).timeline
+
+
+@given(st.sets(st.integers(2, 118), max_size=30), st.integers(1, 120), st.booleans())
+def test_bars_added_later_leave_the_gaps_they_would_have_left_at_once(
+    left_out: set[int], cut: int, is_fx: bool
+) -> None:
+    bars = np.delete(hourly(120, FX_WEEK), sorted(left_out))
+    at_once = known_hours(CalendarName.FX if is_fx else CalendarName.ALWAYS, bars)
+    last = int(bars[:cut][-1])
+    known = replace(
+        at_once,
+        last_ohlcv_timestamp_ms=last,
+        gaps=tuple(gap for gap in at_once.gaps if gap.before_ms <= last),
+    )
+    added = extend(known, bars[cut:], GapPolicy.MARK, no_exchange)
+    assert (*known.gaps, *added.gaps) == at_once.gaps
+
+
+def test_added_bars_keep_the_phase_of_those_that_are_there() -> None:
+    known = known_hours(CalendarName.ALWAYS, hourly(50))
+    later = hourly(50, int(hourly(50)[-1]) + HOUR_MS + 60_000)
+    with pytest.raises(InvalidRequest, match=r"50 bars are on none of its slots: bar 0 at"):
+        extend(known, later, GapPolicy.MARK, no_exchange)
+
+
+@pytest.mark.parametrize(
+    ("added", "policy", "words"),
+    [
+        (hourly(3)[::-1] + 100 * HOUR_MS, GapPolicy.MARK, "in row 1, not after"),
+        (hourly(3) + 49 * HOUR_MS, GapPolicy.MARK, "not after the last bar at 2024-01-03T01"),
+        (hourly(3) + 52 * HOUR_MS, GapPolicy.REJECT, "2 expected slots have no bar: 2 between"),
+    ],
+)
+def test_added_bars_that_break_a_rule_are_refused(
+    added: Times, policy: GapPolicy, words: str
+) -> None:
+    known = known_hours(CalendarName.ALWAYS, hourly(50))
+    with pytest.raises(InvalidRequest, match=words):
+        extend(known, added, policy, no_exchange)
+
+
+def test_a_gap_before_the_first_added_bar_is_marked_and_told() -> None:
+    known = known_hours(CalendarName.ALWAYS, hourly(50))
+    gaps, warnings = extend(known, hourly(3) + 52 * HOUR_MS, GapPolicy.MARK, no_exchange)
+    assert [(gap.missing, gap.after_ms) for gap in gaps] == [(2, known.last_ohlcv_timestamp_ms)]
+    assert warnings[0].startswith("In the bars 2 expected slots have no bar")
+
+
+def test_nothing_added_leaves_no_gap() -> None:
+    known = known_hours(CalendarName.ALWAYS, hourly(50))
+    assert extend(known, hourly(0), GapPolicy.REJECT, no_exchange) == ((), ())
+
+
+def test_gaps_of_all_appends_together_must_fit_into_the_manifest() -> None:
+    known = known_hours(CalendarName.ALWAYS, hourly(50))
+    full = replace(known, gaps=(Gap(after_ms=0, before_ms=9, missing=1),) * MAX_GAPS)
+    assert extend(full, hourly(3) + 50 * HOUR_MS, GapPolicy.MARK, no_exchange).gaps == ()
+    with pytest.raises(InvalidRequest, match=r"50001 gaps, and at most 50000 are kept"):
+        extend(full, hourly(3) + 51 * HOUR_MS, GapPolicy.MARK, no_exchange)
