@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -11,11 +11,14 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
+from services.dataset.app.boundaries import TimesOf, lower_bounds, times_at
+from services.dataset.app.descending import descending
 from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import Manifest, measurement, watermark
+from services.dataset.domain.times import Times as Timestamps
 from services.dataset.storage.protocol import Catalogue
 from services.shared.arrow_stream import Piece
-from services.shared.errors import InvalidRequest, Violation
+from services.shared.errors import DataLoss, InvalidRequest, Violation
 from services.shared.series import INDEX, TIME, Rows, SeriesStore, Span, Times
 
 OHLCV_INDEX: Final = "ohlcv_index"
@@ -30,6 +33,7 @@ class BarsQuery:
     table: Table
     columns: tuple[str, ...] | None
     span: Span | None
+    descending: bool = False
 
 
 class Reading(NamedTuple):
@@ -37,6 +41,14 @@ class Reading(NamedTuple):
 
     schema: pa.Schema
     pieces: AsyncGenerator[Piece]
+
+
+class _Source(NamedTuple):
+    """What is read, and how a span of it is."""
+
+    schema: pa.Schema
+    batches: Callable[[Span | None], AsyncGenerator[pa.RecordBatch]]
+    pieces: Callable[[Span | None], AsyncGenerator[Piece]]
 
 
 class Bars:
@@ -47,17 +59,40 @@ class Bars:
     async def read(self, query: BarsQuery) -> Reading:
         """Raises InvalidRequest for unknown columns and for indices outside the table."""
         manifest = await self._manifest(query.name, query.version)
-        table = measurement(manifest, query.table)
+        measurement(manifest, query.table)
         span = _within(query.span, _rows(manifest, query.table))
         columns = _columns(manifest, query)
         if query.table is Table.JOINED:
-            return await self._joined(manifest, columns, span)
-        # Rows as they are stored can be sent as they are stored.
-        wanted = None if query.columns is None else [INDEX, TIME, *columns]
-        schema = await self._series.schema(table, wanted)
-        below_ms = watermark(manifest, query.table)
-        pieces = self._series.read_pieces(table, wanted, span=span, below_ms=below_ms)
-        return Reading(schema, pieces)
+            source = await self._joined(manifest, columns)
+        else:
+            # Rows as they are stored can be sent as they are stored.
+            wanted = None if query.columns is None else [INDEX, TIME, *columns]
+            source = await self._stored(manifest, query.table, wanted)
+        if not query.descending:
+            return Reading(source.schema, source.pieces(span))
+        rows = await self._rows_in(manifest, query.table, span)
+        return Reading(source.schema, descending(source.batches, rows, columns=len(source.schema)))
+
+    async def _stored(self, manifest: Manifest, table: Table, wanted: list[str] | None) -> _Source:
+        name, below_ms = measurement(manifest, table), watermark(manifest, table)
+
+        def batches(span: Span | None) -> AsyncGenerator[pa.RecordBatch]:
+            return self._series.read(name, wanted, span=span, below_ms=below_ms)
+
+        def pieces(span: Span | None) -> AsyncGenerator[Piece]:
+            return self._series.read_pieces(name, wanted, span=span, below_ms=below_ms)
+
+        return _Source(await self._series.schema(name, wanted), batches, pieces)
+
+    async def _rows_in(self, manifest: Manifest, table: Table, span: Span | None) -> Rows:
+        count = _rows(manifest, table)
+        if span is None:
+            return Rows(0, count)
+        if isinstance(span, Rows):
+            return span
+        asked = np.array([span.start_ms, span.end_ms])
+        start, end = await lower_bounds(self._times_of(manifest, table), asked, count)
+        return Rows(int(start), int(end))
 
     async def times_of(
         self, name: UUID | str, version: int | None, table: Table, indices: Sequence[int]
@@ -67,15 +102,9 @@ class Bars:
         asked = np.array(indices, dtype=np.int64)
         if not len(asked):
             return []
-        span = Rows(int(asked.min()), int(asked.max()) + 1)
-        _within(span, _rows(manifest, table))
-        found = np.empty(len(asked), dtype=np.int64)
-        start = span.start
-        async for times in self._times(manifest, table, span):
-            here = (asked >= start) & (asked < start + len(times))
-            found[here] = times[asked[here] - start]
-            start += len(times)
-        return found.tolist()
+        _within(Rows(int(asked.min()), int(asked.max()) + 1), _rows(manifest, table))
+        found: list[int] = (await times_at(self._times_of(manifest, table), asked)).tolist()
+        return found
 
     async def indices_of(
         self, name: UUID | str, version: int | None, table: Table, times_ms: Sequence[int]
@@ -83,27 +112,30 @@ class Bars:
         """For each time the first index that is not earlier; the row count when there is none."""
         manifest = await self._manifest(name, version)
         asked = np.array(times_ms, dtype=np.int64)
-        earlier = np.zeros(len(asked), dtype=np.int64)
-        async for times in self._times(manifest, table, None):
-            earlier += np.searchsorted(times, asked, side="left")
-        return earlier.tolist()
+        times_of, rows = self._times_of(manifest, table), _rows(manifest, table)
+        found: list[int] = (await lower_bounds(times_of, asked, rows)).tolist()
+        return found
 
-    async def _times(
-        self, manifest: Manifest, table: Table, span: Rows | None
-    ) -> AsyncIterator[np.ndarray]:
-        name, below_ms = measurement(manifest, table), watermark(manifest, table)
-        rows = self._series.read(name, [TIME], span=span, below_ms=below_ms)
-        async with aclosing(rows) as batches:
-            async for batch in batches:
-                yield batch.column(0).to_numpy()
+    def _times_of(self, manifest: Manifest, table: Table) -> TimesOf:
+        name = measurement(manifest, table)
+
+        async def times_of(rows: Rows) -> Timestamps:
+            async with aclosing(self._series.read(name, [TIME], span=rows)) as batches:
+                parts = [batch.column(0).to_numpy() async for batch in batches]
+            times = np.concatenate([np.empty(0, np.int64), *parts])
+            if len(times) != rows.end - rows.start:
+                raise DataLoss(
+                    f"Table {name} holds {len(times)} of the rows [{rows.start}, {rows.end})."
+                )
+            return times
+
+        return times_of
 
     async def _manifest(self, name: UUID | str, version: int | None) -> Manifest:
         async with self._catalogue.transaction() as catalogue:
             return (await catalogue.dataset(name, version)).manifest
 
-    async def _joined(
-        self, manifest: Manifest, columns: Sequence[str], span: Span | None
-    ) -> Reading:
+    async def _joined(self, manifest: Manifest, columns: Sequence[str]) -> _Source:
         bars = {column.name for column in manifest.columns_of(Table.OHLCV)}
         sides = _Sides(
             indicators=measurement(manifest, Table.INDICATORS),
@@ -122,11 +154,15 @@ class Bars:
         schema = pa.schema(
             [by_name[INDEX], by_name[TIME], ohlcv_index, *(by_name[name] for name in columns)]
         )
-        return Reading(schema, self._in_step(sides, schema, span, _bar_span(manifest, span)))
+
+        def batches(span: Span | None) -> AsyncGenerator[pa.RecordBatch]:
+            return self._in_step(sides, schema, span, _bar_span(manifest, span))
+
+        return _Source(schema, batches, batches)
 
     async def _in_step(
         self, sides: _Sides, schema: pa.Schema, span: Span | None, bar_span: Span
-    ) -> AsyncGenerator[Piece]:
+    ) -> AsyncGenerator[pa.RecordBatch]:
         indicators = self._series.read(
             sides.indicators,
             sides.indicator_columns,

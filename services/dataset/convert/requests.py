@@ -104,6 +104,7 @@ def bars(request: pb.ReadBarsRequest) -> BarsQuery:
         table=checks.one_of("table", request.table, TABLES, Table.OHLCV),
         columns=tuple(request.columns) or None,
         span=_span(request),
+        descending=request.descending,
     )
     checks.done()
     return query
