@@ -15,11 +15,11 @@ help:  ## what can be made
 
 setup: .venv/.cpu  ## the environment that runs Stage1
 
-demo: .venv/.cpu  ## import, plan, train, simulate on real bars (KEEP=1 leaves it running)
-	@$(BIN)/stage1 demo $(if $(KEEP),--keep)
+demo: .venv/.cpu  ## import, plan, train, simulate on real bars (KEEP=1 leaves it running; SERIES=questdb: on QuestDB)
+	@$(BIN)/stage1 demo $(if $(SERIES),--series $(SERIES)) $(if $(KEEP),--keep)
 
-up: .venv/.cpu  ## start everything on this machine and keep it running
-	@$(BIN)/stage1 up
+up: .venv/.cpu  ## start everything on this machine and keep it running (SERIES=questdb: with a QuestDB)
+	@$(BIN)/stage1 up $(if $(SERIES),--series $(SERIES))
 
 test: .venv/.dev  ## every test
 	$(BIN)/pytest

@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     NEWER_DATA = 13
     DISK_FULL = 14
     NOT_STARTED = 15
+    OTHER_STORE = 16
+    NOT_LOADED = 17
     INTERRUPTED = 130
 
 
@@ -39,6 +41,8 @@ MEANINGS: Final = {
     ExitCode.NEWER_DATA: "up: a newer Stage1 wrote the data directory",
     ExitCode.DISK_FULL: "up: the disk is full",
     ExitCode.NOT_STARTED: "up: a process did not start",
+    ExitCode.OTHER_STORE: "up: the data directory keeps its series in another store",
+    ExitCode.NOT_LOADED: "up: QuestDB is not on this machine yet and could not be loaded",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 

@@ -29,18 +29,22 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("stage1")
 
 
+def path(cache: Path | None = None) -> Path:
+    """Where the jar is once it was loaded."""
+    return (cache or cache_folder()) / f"questdb-{VERSION}.jar"
+
+
 def jar(cache: Path | None = None, *, sha256: str = SHA256) -> Path:
     """The jar, loaded (30 MB) when this user does not have it yet. Blocks.
 
     Raises JarDiffers when what was loaded is not what we know, JarUnavailable
     when it cannot be loaded.
     """
-    folder = cache or cache_folder()
-    path = folder / f"questdb-{VERSION}.jar"
-    if path.exists() and _digest(path) == sha256:
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".maven-") as aside:
+    found_at = path(cache)
+    if found_at.exists() and _digest(found_at) == sha256:
+        return found_at
+    found_at.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=found_at.parent, prefix=".maven-") as aside:
         loaded = _load(Path(aside))
         found = _digest(loaded)
         if found != sha256:
@@ -48,8 +52,8 @@ def jar(cache: Path | None = None, *, sha256: str = SHA256) -> Path:
                 f"The jar of QuestDB {VERSION} has the SHA-256 {found}, not {sha256}: "
                 "it is not used."
             )
-        os.replace(loaded, path)
-    return path
+        os.replace(loaded, found_at)
+    return found_at
 
 
 def _load(repository: Path) -> Path:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 
@@ -20,15 +20,23 @@ from gateway.cli.exit_codes import table as exit_codes
 from gateway.cli.failure import Failure
 from gateway.cli.story import Story
 from gateway.cli.supervisor import background, ports
+from gateway.cli.supervisor.data_folder import Series
 from gateway.cli.supervisor.stack import Stack
 
 EXAMPLES: Final = Path(__file__).parents[3] / "examples"
 
 
 @click.command(epilog=exit_codes())
+@click.option(
+    "--series",
+    type=click.Choice(get_args(Series)),
+    default="arrow",
+    show_default=True,
+    help="Where bars, predictions and trades lie: Arrow files, or a QuestDB that is started too.",
+)
 @click.option("--keep", is_flag=True, help="Leave it running until Ctrl-C.")
 @output.option
-def demo(keep: bool, show: output.Show) -> None:
+def demo(series: Series, keep: bool, show: output.Show) -> None:
     """Import, plan, train, simulate and judge real bars, start to finish.
 
     It has a temporary data directory and free ports of its own, so it repeats
@@ -43,7 +51,7 @@ def demo(keep: bool, show: output.Show) -> None:
         signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="stage1-demo-"))
     with _removed_unless_failed(folder):
-        _demonstrate(folder, keep, show)
+        _demonstrate(folder, series, keep, show)
 
 
 @contextmanager
@@ -61,9 +69,9 @@ def _removed_unless_failed(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _demonstrate(folder: Path, keep: bool, show: output.Show) -> None:
+def _demonstrate(folder: Path, series: Series, keep: bool, show: output.Show) -> None:
     began = time.monotonic()
-    with background.running(folder, ports.free(), output.note) as stack:
+    with background.running(folder, ports.free(), output.note, series) as stack:
         output.note(f"Everything is up after {time.monotonic() - began:.1f} s.")
         with Api(stack.ports.url) as api:
             told = Story(api, EXAMPLES, show).tell()

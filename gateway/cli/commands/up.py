@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import platformdirs
@@ -14,6 +14,7 @@ import platformdirs
 from gateway.cli import output
 from gateway.cli.exit_codes import table
 from gateway.cli.supervisor import ports, stack
+from gateway.cli.supervisor.data_folder import Series
 from gateway.cli.supervisor.stack import Stack
 
 
@@ -29,23 +30,32 @@ from gateway.cli.supervisor.stack import Stack
 )
 @click.option(
     "--port-base",
-    type=click.IntRange(1024, 65531),
+    type=click.IntRange(1024, 65536 - ports.COUNT),
     default=ports.BASE,
     show_default=True,
-    help="First of five ports: gateway, dataset, runs, trainer, simulator.",
+    help="First of six ports: gateway, dataset, runs, trainer, simulator, QuestDB.",
+)
+@click.option(
+    "--series",
+    type=click.Choice(get_args(Series)),
+    envvar="STAGE1_SERIES",
+    show_default="what the data directory has; arrow for a new one",
+    show_envvar=True,
+    help="Where bars, predictions and trades lie: Arrow files, or a QuestDB that is started too.",
 )
 @output.option
-def up(data_dir: Path, port_base: int, show: output.Show) -> None:
+def up(data_dir: Path, port_base: int, series: Series | None, show: output.Show) -> None:
     """Run PostgreSQL and all services on this machine, on loopback only.
 
-    What dies is started again. Ctrl-C stops everything; nothing outlives this
+    The first start with QuestDB loads it (30 MB); it needs no Java of yours. What dies is
+    started again. Ctrl-C stops everything; nothing outlives this
     command, however it ends. All processes write to one log in the data directory.
     """
-    asyncio.run(_run(data_dir.absolute(), ports.from_base(port_base), show))
+    asyncio.run(_run(_keep(data_dir.absolute(), ports.from_base(port_base), series, show)))
 
 
-async def _run(folder: Path, chosen: ports.Ports, show: output.Show) -> None:
-    running = asyncio.create_task(_keep(folder, chosen, show))
+async def _run(keeping: Coroutine[None, None, None]) -> None:
+    running = asyncio.create_task(keeping)
 
     def end() -> None:
         if not running.cancelling():  # a second Ctrl-C must not interrupt the stopping
@@ -58,8 +68,10 @@ async def _run(folder: Path, chosen: ports.Ports, show: output.Show) -> None:
         running.result()
 
 
-async def _keep(folder: Path, chosen: ports.Ports, show: output.Show) -> None:
-    async with stack.running(folder, chosen, output.note) as started:
+async def _keep(
+    folder: Path, chosen: ports.Ports, series: Series | None, show: output.Show
+) -> None:
+    async with stack.running(folder, chosen, output.note, series) as started:
         show(_described(started), _draw)
         await asyncio.Event().wait()
 
@@ -72,6 +84,7 @@ def _described(started: Stack) -> dict[str, Any]:
     return {
         "url": started.ports.url,
         "data_dir": str(started.folder.path),
+        "series": started.folder.series,
         "log": str(started.folder.log),
         "processes": processes,
     }

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.cli.supervisor import stack, usage
+from gateway.cli.supervisor.data_folder import Series
 from gateway.cli.supervisor.ports import Ports
 from gateway.cli.supervisor.stack import Stack
 from gateway.cli.supervisor.usage import Usage
@@ -18,7 +19,7 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def running(path: Path, ports: Ports, say: Say) -> Iterator[Stack]:
+def running(path: Path, ports: Ports, say: Say, series: Series | None = None) -> Iterator[Stack]:
     """Up and healthy until the block ends. Raises Failure when it cannot be."""
     up: Future[Stack] = Future()
     loop = asyncio.new_event_loop()
@@ -26,7 +27,7 @@ def running(path: Path, ports: Ports, say: Say) -> Iterator[Stack]:
 
     async def keep() -> None:
         try:
-            async with stack.running(path, ports, say) as started:
+            async with stack.running(path, ports, say, series) as started:
                 up.set_result(started)
                 await ending.wait()
         except BaseException as error:

@@ -13,18 +13,21 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
 
+Series = Literal["arrow", "questdb"]
+
 MARKER: Final = "stage1.json"
 FORMAT: Final = 1
-STORE: Final = "arrow_files"
+STORES: Final[Mapping[str, Series]] = {"arrow_files": "arrow", "questdb": "questdb"}
+"""What the marker says, and what it is called elsewhere."""
 NEEDED_BYTES: Final = 256 << 20
 LEFTOVER_SECONDS: Final = 30.0
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -33,6 +36,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 @dataclass(frozen=True, kw_only=True)
 class DataFolder:
     path: Path
+    series: Series
     lock: int
     """Descriptor to hand to every child."""
 
@@ -41,12 +45,21 @@ class DataFolder:
         return self.path / "postgres"
 
     @property
-    def dsn_file(self) -> Path:
-        return self.path / "postgres.dsn"
+    def questdb(self) -> Path:
+        return self.path / "questdb"
+
+    @property
+    def secrets(self) -> Path:
+        return self.path / "secrets"
 
     @property
     def log(self) -> Path:
         return self.path / "stage1.log"
+
+    def forget_addresses(self) -> None:
+        """Where the stores of an earlier start were reached."""
+        for file in (self.path / "postgres.dsn", *self.secrets.glob("*.dsn")):
+            file.unlink(missing_ok=True)
 
     def announce(self, url: str) -> None:
         """Tell a second Stage1 who is here."""
@@ -55,13 +68,18 @@ class DataFolder:
 
 
 @asynccontextmanager
-async def opened(path: Path, *, needed_bytes: int = NEEDED_BYTES) -> AsyncIterator[DataFolder]:
-    """The folder, made when missing, ours until the block and all children end."""
+async def opened(
+    path: Path, series: Series | None = None, *, needed_bytes: int = NEEDED_BYTES
+) -> AsyncIterator[DataFolder]:
+    """The folder, made when missing, ours until the block and all children end.
+
+    Without `series` its own stays; a new folder keeps Arrow files.
+    """
     with usable(path):
-        lock = _made(path, needed_bytes)
+        lock, kept = _made(path, series, needed_bytes)
     try:
         await _take(lock, path)
-        folder = DataFolder(path=path, lock=lock)
+        folder = DataFolder(path=path, series=kept, lock=lock)
         folder.announce("")
         yield folder
     finally:
@@ -81,25 +99,39 @@ def usable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _made(path: Path, needed_bytes: int) -> int:
+def _made(path: Path, series: Series | None, needed_bytes: int) -> tuple[int, Series]:
     path.mkdir(parents=True, exist_ok=True)
-    _recognised(path)
+    kept = _recognised(path, series)
     _roomy(path, needed_bytes)
-    return os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    return os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600), kept
 
 
-def _recognised(path: Path) -> None:
+def _recognised(path: Path, series: Series | None) -> Series:
+    """Where the folder's series lie."""
     marker = path / MARKER
     if marker.exists():
-        _readable(path, _read(marker))
+        kept = _readable(path, _read(marker))
+        if series in (None, kept):
+            return kept
+        _still_empty(path, kept, series)
     elif any(path.iterdir()):
         raise Failure(
             f"{path} has files, but no {MARKER}: it is not a Stage1 data directory, "
             "so choose an empty or a new one with --data-dir.",
             ExitCode.FOREIGN_DATA,
         )
-    else:
-        _write(marker)
+    chosen: Series = series or "arrow"
+    _write(marker, chosen)
+    return chosen
+
+
+def _still_empty(path: Path, kept: Series, series: Series | None) -> None:
+    if (path / "postgres").exists():
+        raise Failure(
+            f"{path} keeps its series in the store {kept!r}, and with --series {series} all of "
+            f"them would seem lost: leave the option out, or choose another --data-dir.",
+            ExitCode.OTHER_STORE,
+        )
 
 
 def _read(marker: Path) -> dict[str, Any]:
@@ -113,24 +145,27 @@ def _read(marker: Path) -> dict[str, Any]:
     )
 
 
-def _readable(path: Path, said: dict[str, Any]) -> None:
+def _readable(path: Path, said: dict[str, Any]) -> Series:
     if said["format"] > FORMAT:
         raise Failure(
             f"{path} has data format {said['format']}, and this Stage1 reads up to {FORMAT}: "
             "a newer Stage1 wrote it, use that one.",
             ExitCode.NEWER_DATA,
         )
-    if said.get("series_store") != STORE:
+    store = str(said.get("series_store"))
+    if store not in STORES:
         raise Failure(
-            f"{path} keeps its series in {said.get('series_store')!r}, "
-            f"and this Stage1 knows {STORE!r} only.",
+            f"{path} keeps its series in {store!r}, "
+            f"and this Stage1 knows {' and '.join(map(repr, STORES))} only.",
             ExitCode.FOREIGN_DATA,
         )
+    return STORES[store]
 
 
-def _write(marker: Path) -> None:
+def _write(marker: Path, series: Series) -> None:
+    [store] = [name for name, called in STORES.items() if called == series]
     aside = marker.with_suffix(".new")
-    aside.write_text(json.dumps({"format": FORMAT, "series_store": STORE}) + "\n", "utf-8")
+    aside.write_text(json.dumps({"format": FORMAT, "series_store": store}) + "\n", "utf-8")
     aside.rename(marker)
 
 

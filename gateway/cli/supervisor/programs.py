@@ -4,29 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
+from typing import Final
 
-from gateway.cli.supervisor import health
+from gateway.cli.supervisor import health, questdb, secret_files
 from gateway.cli.supervisor.child import Program
 from gateway.cli.supervisor.data_folder import DataFolder
 from gateway.cli.supervisor.ports import HOST, Ports
+from gateway.cli.supervisor.postgres import dsn_file
+from services.shared import questdb_server
 from services.shared.malloc import MALLOC_ENVIRONMENT
+
+_STORES: Final = ("STAGE1_POSTGRES_", "STAGE1_QUESTDB_")
+"""Settings that name the stores of another Stage1, which must not become this one's."""
 
 
 def postgres(folder: DataFolder) -> Program:
     return Program(
         name="postgres",
-        module=("gateway.cli.supervisor.postgres", str(folder.postgres), str(folder.dsn_file)),
+        module=("gateway.cli.supervisor.postgres", str(folder.postgres), str(folder.secrets)),
         environment=dict(os.environ),
-        ready=health.written(folder.dsn_file),
+        ready=health.written(dsn_file(folder.secrets, "administrator")),
     )
 
 
-def services(folder: DataFolder, ports: Ports, dsn: str) -> list[Program]:
+def series_server(folder: DataFolder, ports: Ports) -> list[Program]:
+    """None for Arrow files, which need no server."""
+    if folder.series == "arrow":
+        return []
+    url = questdb_server.url_of(ports.questdb)
+    password = secret_files.password(folder.secrets, questdb.PASSWORD)
+    arguments = (str(folder.questdb), str(folder.secrets), str(ports.questdb))
+    program = Program(
+        name="questdb",
+        module=("gateway.cli.supervisor.questdb", *arguments),
+        environment=dict(os.environ),
+        ready=partial(questdb_server.answers, url, user=questdb.USER, password=password),
+        address=url,
+    )
+    return [program]
+
+
+def services(folder: DataFolder, ports: Ports) -> list[Program]:
     """In the order in which they start; they wait for each other."""
-    stores = {"STAGE1_POSTGRES_DSN": dsn, "STAGE1_DATA_DIR": str(folder.path)}
     return [
-        _service("dataset", ports.dataset, ports, stores),
-        _service("runs", ports.runs, ports, stores),
+        _service("dataset", ports.dataset, ports, _stores("dataset", folder, ports)),
+        _service("runs", ports.runs, ports, _stores("runs", folder, ports)),
         _service("trainer", ports.trainer, ports),
         _service("simulator", ports.simulator, ports),
         Program(
@@ -37,6 +60,18 @@ def services(folder: DataFolder, ports: Ports, dsn: str) -> list[Program]:
             address=ports.url,
         ),
     ]
+
+
+def _stores(service: str, folder: DataFolder, ports: Ports) -> dict[str, str]:
+    """Secrets by file: a service that is started again reads them anew."""
+    return {
+        "STAGE1_DATA_DIR": str(folder.path),
+        "STAGE1_POSTGRES_DSN_FILE": str(dsn_file(folder.secrets, service)),
+        "STAGE1_SERIES": folder.series,
+        "STAGE1_QUESTDB_URL": questdb_server.url_of(ports.questdb),
+        "STAGE1_QUESTDB_USER": questdb.USER,
+        "STAGE1_QUESTDB_PASSWORD_FILE": str(folder.secrets / questdb.PASSWORD),
+    }
 
 
 def _service(
@@ -53,8 +88,9 @@ def _service(
 
 
 def _environment(port: int, ports: Ports) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(_STORES)}
     return {
-        **os.environ,
+        **ours,
         **MALLOC_ENVIRONMENT,
         "STAGE1_LISTEN": f"{HOST}:{port}",
         "STAGE1_DATASET_ADDRESS": f"{HOST}:{ports.dataset}",

@@ -14,9 +14,9 @@ import structlog
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
-from gateway.cli.supervisor import data_folder, programs
+from gateway.cli.supervisor import data_folder, programs, questdb
 from gateway.cli.supervisor.child import Child, Program, Surroundings
-from gateway.cli.supervisor.data_folder import DataFolder
+from gateway.cli.supervisor.data_folder import DataFolder, Series
 from gateway.cli.supervisor.ports import Ports
 from services.shared.settings import Settings
 
@@ -37,23 +37,23 @@ class Stack:
 
 @asynccontextmanager
 async def running(
-    path: Path, ports: Ports, say: Say, *, needed_bytes: int = data_folder.NEEDED_BYTES
+    path: Path, ports: Ports, say: Say, series: Series | None = None
 ) -> AsyncIterator[Stack]:
     """Everything up and healthy, until the block ends. Raises Failure when it cannot be."""
     async with AsyncExitStack() as stack:
-        folder = await stack.enter_async_context(
-            data_folder.opened(path, needed_bytes=needed_bytes)
-        )
-        ports.require_free()
+        folder = await stack.enter_async_context(data_folder.opened(path, series))
+        ports.require_free(with_questdb=folder.series == "questdb")
         folder.announce(ports.url)
+        if folder.series == "questdb":
+            await questdb.load(say)
         with data_folder.usable(path):
-            folder.dsn_file.unlink(missing_ok=True)
+            folder.forget_addresses()
             log = stack.enter_context(_log(folder.log))
         around = Surroundings(log=log, lock=folder.lock, say=_both(say, log))
-        [database] = await _started(stack, [programs.postgres(folder)], around, folder.log)
-        dsn = folder.dsn_file.read_text("utf-8")
-        rest = await _started(stack, programs.services(folder, ports, dsn), around, folder.log)
-        children = {child.program.name: child for child in [database, *rest]}
+        stores = [programs.postgres(folder), *programs.series_server(folder, ports)]
+        started = await _started(stack, stores, around, folder.log)
+        started += await _started(stack, programs.services(folder, ports), around, folder.log)
+        children = {child.program.name: child for child in started}
         try:
             yield Stack(folder=folder, ports=ports, children=children)
         finally:

@@ -19,6 +19,7 @@ import pytest
 from gateway.cli.supervisor import data_folder, health, programs, usage
 from gateway.cli.supervisor.child import Child, Program, Surroundings
 from gateway.cli.supervisor.data_folder import DataFolder
+from gateway.cli.supervisor.postgres import dsn_file
 from gateway.cli.supervisor.stack import kept
 
 PATIENCE_SECONDS = 20.0
@@ -180,7 +181,7 @@ async def test_postgres_killed_with_data_comes_back_with_it(tmp_path: Path) -> N
     async with opened_elsewhere() as folder:
         async with kept(Child(programs.postgres(folder), scripts.around(20))) as child:
             await until(child.ready.is_set)
-            dsn = folder.dsn_file.read_text("utf-8")
+            dsn = dsn_file(folder.secrets, "administrator").read_text("utf-8")
             with psycopg.connect(dsn) as connection:
                 connection.execute("CREATE TABLE kept AS SELECT 7 AS answer")
             server = usage.postmaster(folder.postgres)

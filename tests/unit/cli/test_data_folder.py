@@ -7,17 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
-from gateway.cli.supervisor.data_folder import opened
+from gateway.cli.supervisor.data_folder import Series, opened
 
 
-async def refused(folder: Path, *, needed_bytes: int = 0) -> Failure:
+async def refused(folder: Path, series: Series | None = None, *, needed_bytes: int = 0) -> Failure:
     with pytest.raises(Failure) as caught:
-        async with opened(folder, needed_bytes=needed_bytes):
+        async with opened(folder, series, needed_bytes=needed_bytes):
             pass
     return caught.value
 
@@ -56,11 +57,40 @@ async def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> No
     assert "data format 2, and this Stage1 reads up to 1" in str(failure)
 
 
-async def test_another_series_store_is_refused_by_name(tmp_path: Path) -> None:
-    other = {"format": 1, "series_store": "questdb"}
+async def test_an_unknown_series_store_is_refused_by_name(tmp_path: Path) -> None:
+    other = {"format": 1, "series_store": "tape"}
     (tmp_path / "stage1.json").write_text(json.dumps(other), "utf-8")
     failure = await refused(tmp_path)
-    assert (failure.code, "'questdb'" in str(failure)) == (ExitCode.FOREIGN_DATA, True)
+    assert (failure.code, "'tape'" in str(failure)) == (ExitCode.FOREIGN_DATA, True)
+
+
+@pytest.mark.parametrize("series", get_args(Series))
+async def test_a_folder_remembers_its_series_store(tmp_path: Path, series: Series) -> None:
+    for wanted in (series, None, series):
+        async with opened(tmp_path, wanted, needed_bytes=0) as folder:
+            assert folder.series == series
+            (tmp_path / "postgres").mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize(("kept", "other"), [("arrow", "questdb"), ("questdb", "arrow")])
+async def test_the_other_series_store_is_refused_once_there_may_be_data(
+    tmp_path: Path, kept: Series, other: Series
+) -> None:
+    async with opened(tmp_path, kept, needed_bytes=0) as folder:
+        folder.postgres.mkdir()
+    failure = await refused(tmp_path, other)
+    assert failure.code == ExitCode.OTHER_STORE
+    assert f"in the store '{kept}', and with --series {other} all of them would" in str(failure)
+
+
+async def test_the_series_store_of_a_folder_that_was_never_used_can_change(tmp_path: Path) -> None:
+    async with opened(tmp_path, "questdb", needed_bytes=0):
+        pass
+    async with opened(tmp_path, "arrow", needed_bytes=0) as folder:
+        assert folder.series == "arrow"
+    assert (
+        json.loads((tmp_path / "stage1.json").read_text("utf-8"))["series_store"] == "arrow_files"
+    )
 
 
 async def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
