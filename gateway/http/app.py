@@ -10,7 +10,19 @@ from fastapi import FastAPI
 
 from gateway.http import errors, guards
 from gateway.http.peers import connected
-from gateway.http.routes import bars, datasets, pages, runs, simulations, system
+from gateway.http.routes import (
+    bars,
+    checks,
+    columns,
+    dataset_events,
+    datasets,
+    imports,
+    pages,
+    publishing,
+    runs,
+    simulations,
+    system,
+)
 from gateway.http.schemas.common import Error
 from gateway.http.settings import GatewaySettings
 
@@ -28,7 +40,11 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.state.settings = settings
     errors.install(app)
     guards.install(app, max_upload_bytes=settings.max_upload_bytes)
-    for routes in (system, datasets, bars, runs, simulations, pages):
+    app.include_router(publishing.adoptions)  # before the forms of the same paths
+    for routes in (
+        *(system, dataset_events, publishing, datasets, columns, bars, checks, imports),
+        *(runs, simulations, pages),
+    ):
         app.include_router(routes.router)
     return app
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response, params
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from gateway.http.errors import UnsupportedMedia
+
+_FORM: Final = "multipart/form-data"
+_JSON: Final = "application/json"
 
 
 class OneMediaType(APIRoute):
     """A form takes multipart/form-data, any other body is JSON."""
+
+    may_be_empty = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
         is_form = isinstance(self.body_field.field_info, params.Form)
-        wanted = "multipart/form-data" if is_form else "application/json"
+        wanted = _FORM if is_form else _JSON
 
         async def checked(request: Request) -> Response:
-            given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if given != wanted:
+            given = _media_type(request.headers)
+            if given != wanted and not (self.may_be_empty and _is_empty(request.headers)):
                 raise UnsupportedMedia(
                     f"The body is {given or 'of no stated type'}; this path takes {wanted}."
                 )
@@ -34,3 +42,27 @@ class OneMediaType(APIRoute):
             return await handle(request)
 
         return checked
+
+
+class MayBeEmpty(OneMediaType):
+    """A body is of one type, or not there."""
+
+    may_be_empty = True
+
+
+class JsonBeside(OneMediaType):
+    """For a path whose other route, which comes after this one, takes a form."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http" and _media_type(Headers(scope=scope)) == _JSON:
+            return super().matches(scope)
+        return Match.NONE, {}
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_empty(headers: Headers) -> bool:
+    unsized = "transfer-encoding" in headers or "content-type" in headers
+    return not unsized and headers.get("content-length", "0") == "0"

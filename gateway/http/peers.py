@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from grpc.aio import AioRpcError
 from grpc_status import rpc_status
+from stage1.dataset.v1.dataset_pb2 import Manifest
+from stage1.dataset.v1.dataset_service_pb2 import GetManifestRequest
 from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from stage1.runs.v1.run_service_pb2_grpc import RunServiceStub
 from stage1.runs.v1.simulation_service_pb2_grpc import SimulationServiceStub
@@ -61,3 +63,12 @@ def _in_callers_words(error: Stage1Error) -> Stage1Error:
         return error
     renamed = [Violation(words.field(v.field), words.sentence(v.message)) for v in error.violations]
     return InvalidRequest(renamed, reason=error.reason)
+
+
+async def manifest_of(peers: Peers, dataset: str, version: int | None) -> Manifest:
+    """Of the newest version without one."""
+    with asking("dataset"):
+        answer = await peers.datasets.GetManifest(
+            GetManifestRequest(dataset=dataset, version=version or 0)
+        )
+    return answer.manifest

@@ -33,17 +33,20 @@ def has_times(query: BarsQuery) -> bool:
     if by_time and by_index:
         message = "cannot be given together with a range of indices"
         raise InvalidRequest([Violation("start_ts_ms", message)])
-    if (
-        query.start_ts_ms is not None
-        and query.end_ts_ms is not None
-        and query.start_ts_ms > query.end_ts_ms
-    ):
-        message = f"is {query.start_ts_ms}, which is after end_ts_ms {query.end_ts_ms}"
-        raise InvalidRequest([Violation("start_ts_ms", message)], reason="OUT_OF_RANGE")
+    refuse_backward_times(query.start_ts_ms, query.end_ts_ms)
     return by_time
 
 
-def page(rows: range, offset: int, limit: int | None) -> range:
-    """A part of them; beyond the end there is nothing."""
+def refuse_backward_times(start_ms: int | None, end_ms: int | None) -> None:
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        message = f"is {start_ms}, which is after end_ts_ms {end_ms}"
+        raise InvalidRequest([Violation("start_ts_ms", message)], reason="OUT_OF_RANGE")
+
+
+def page(rows: range, offset: int, limit: int | None, *, backwards: bool = False) -> range:
+    """A part of them, counted from the last row when backwards; beyond the end is nothing."""
+    if backwards:
+        stop = max(rows.stop - offset, rows.start)
+        return range(rows.start if limit is None else max(stop - limit, rows.start), stop)
     start = min(rows.start + offset, rows.stop)
     return range(start, rows.stop if limit is None else min(start + limit, rows.stop))

@@ -7,7 +7,6 @@ status of its own; later ones cut the answer off, so that nobody takes a part fo
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, Literal, TypeVar
@@ -19,14 +18,16 @@ from fastapi import Request
 from google.protobuf.message import Message
 from starlette.responses import Response, StreamingResponse
 
+from gateway.http.parquet import parquet_pieces
 from services.shared.arrow_stream import Decoder, read_ipc
 from services.shared.rpc.client import Channel
 
-Format = Literal["json", "csv", "arrow"]
+Format = Literal["json", "csv", "arrow", "parquet"]
 MEDIA_TYPES: Final[dict[Format, str]] = {
     "json": "application/json",
     "csv": "text/csv",
     "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
 }
 Piece = TypeVar("Piece")
 Reshape = Callable[[pl.DataFrame], pl.DataFrame]
@@ -40,17 +41,8 @@ def chosen(asked: Format | None, request: Request, offered: Sequence[Format]) ->
     return next((f for f in offered if MEDIA_TYPES[f] in accepted), offered[0])
 
 
-def tag(*parts: object) -> str:
-    """An ETag for an answer that is decided by these, none of which ever changes."""
-    return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
-
-
-def is_known(request: Request, etag: str) -> bool:
-    return etag in request.headers.get("if-none-match", "")
-
-
 async def arrow(
-    channel: Channel, method: str, asked: Message, *, headers: dict[str, str] | None = None
+    channel: Channel, method: str, asked: Message, *, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The IPC bytes of the service, untouched."""
     pieces = await begun(read_ipc(channel, method, asked))
@@ -65,7 +57,7 @@ async def json_objects(
     before: Mapping[str, object],
     rows: str,
     reshape: Reshape = lambda frame: frame,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """`{…before, rows: [{column: value}], "count": n}`"""
     head = orjson.dumps(dict(before))[:-1] + (b"," if before else b"") + orjson.dumps(rows) + b":["
@@ -95,10 +87,32 @@ async def csv(
     *,
     file_name: str,
     reshape: Reshape = lambda frame: frame,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     frames = await begun(_frames(read_ipc(channel, method, asked)))
-    headers = {"content-disposition": f'inline; filename="{file_name}"'}
-    return StreamingResponse(_csv(frames, reshape), headers=headers, media_type=MEDIA_TYPES["csv"])
+    named = _named(file_name, headers)
+    return StreamingResponse(_csv(frames, reshape), headers=named, media_type=MEDIA_TYPES["csv"])
+
+
+async def parquet(
+    channel: Channel,
+    method: str,
+    asked: Message,
+    *,
+    file_name: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Row group by row group."""
+    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    return StreamingResponse(
+        parquet_pieces(frames),
+        headers=_named(file_name, headers),
+        media_type=MEDIA_TYPES["parquet"],
+    )
+
+
+def _named(file_name: str, headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {**(headers or {}), "content-disposition": f'inline; filename="{file_name}"'}
 
 
 async def begun(pieces: AsyncGenerator[Piece]) -> AsyncIterator[Piece]:

@@ -8,11 +8,12 @@ lost. So the status is noted when the call ends, and waited for when that was to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 from grpc import StatusCode
-from grpc.aio import AioRpcError, StreamUnaryCall
+from grpc.aio import AioRpcError, StreamStreamCall, StreamUnaryCall
 from grpc_status import rpc_status
 
 _PATIENCE_STEPS: Final = 100
@@ -52,6 +53,41 @@ async def write_all(
         return await call
     except AioRpcError as error:
         raise await _real(call, [*noted, error]) from None
+
+
+async def converse(
+    call: StreamStreamCall[Request, Answer], messages: AsyncIterator[Request]
+) -> AsyncGenerator[Answer]:
+    """The answers, which may come while there is still something to say. Raises AioRpcError.
+
+    What `messages` raises is raised here, and the call is cancelled.
+    """
+    noted: list[AioRpcError] = []
+    call.add_done_callback(lambda ended: noted.append(_status_now(ended)))
+    saying = asyncio.create_task(_say(call, messages))
+    try:
+        async for answer in call:
+            yield answer
+        await saying
+    except AioRpcError as error:
+        raise await _real(call, [*noted, error]) from None
+    finally:
+        call.cancel()
+        saying.cancel()
+        with suppress(asyncio.CancelledError):
+            await saying
+
+
+async def _say(call: StreamStreamCall[Request, Answer], messages: AsyncIterator[Request]) -> None:
+    try:
+        async for message in messages:
+            await call.write(message)
+        await call.done_writing()
+    except (asyncio.InvalidStateError, AioRpcError):
+        pass  # as above; the answers say why
+    except BaseException:
+        call.cancel()
+        raise
 
 
 async def _real(call: Ended, told: list[AioRpcError]) -> AioRpcError:

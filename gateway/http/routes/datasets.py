@@ -1,21 +1,19 @@
-"""Datasets: the catalogue, and what is put into it."""
+"""Datasets: the catalogue."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query, Response
+from fastapi import APIRouter, Query
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.runs.v1.run_service_pb2 import CountUsesRequest
 
-from gateway.http import upload
-from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, SettingsDep
+from gateway.http.deps import DatasetName, PeersDep
 from gateway.http.lists import collect
 from gateway.http.media import OneMediaType
-from gateway.http.peers import asking
+from gateway.http.peers import asking, manifest_of
 from gateway.http.schemas import datasets as schemas
 from gateway.http.shapes import datasets as shapes
-from gateway.http.writing import write_all
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"], route_class=OneMediaType)
 
@@ -50,29 +48,6 @@ async def list_datasets(
     return schemas.DatasetList(datasets=datasets, count=len(datasets), next_page_token=token)
 
 
-@router.post(
-    "",
-    status_code=201,
-    form_limits={"max_files": 3, "max_fields": 64},
-    dependencies=[Depends(upload.each_once)],
-)
-async def import_dataset(
-    peers: PeersDep,
-    settings: SettingsDep,
-    response: Response,
-    form: Annotated[schemas.ImportForm, Form(media_type="multipart/form-data")],
-    key: IdempotencyKey = "",
-) -> schemas.Imported:
-    """Publishes a new dataset, or with `dataset_id` a new version of one."""
-    header = await upload.header(form, key)
-    with asking("dataset"):
-        messages = upload.messages(header, form, settings.max_upload_bytes)
-        answer = await write_all(peers.datasets.ImportDataset(), messages)
-    imported = shapes.imported(answer)
-    response.headers["location"] = f"/api/datasets/{imported.dataset_id}"
-    return imported
-
-
 @router.get("/{dataset}")
 async def get_dataset(peers: PeersDep, dataset: DatasetName) -> schemas.DatasetDetail:
     """A dataset as it stands, with its manifest, links and what was computed from it."""
@@ -82,6 +57,16 @@ async def get_dataset(peers: PeersDep, dataset: DatasetName) -> schemas.DatasetD
         of_it = CountUsesRequest(dataset_id=answer.dataset.dataset_id)
         uses = await peers.runs.CountUses(of_it)
     return shapes.detail(answer, uses)
+
+
+@router.patch("/{dataset}")
+async def update_dataset(
+    peers: PeersDep, dataset: DatasetName, asked: schemas.DatasetChange
+) -> schemas.Dataset:
+    """Changes what is said of a dataset, never its rows."""
+    with asking("dataset"):
+        answer = await peers.datasets.UpdateDataset(shapes.changed(asked, dataset))
+    return shapes.dataset(answer.dataset)
 
 
 @router.delete("/{dataset}", status_code=204)
@@ -100,8 +85,26 @@ async def get_manifest(
     peers: PeersDep, dataset: DatasetName, query: Annotated[schemas.VersionQuery, Query()]
 ) -> schemas.Manifest:
     """What a version holds."""
-    with asking("dataset"):
-        answer = await peers.datasets.GetManifest(
-            pb.GetManifestRequest(dataset=dataset, version=query.version or 0)
+    return shapes.manifest(await manifest_of(peers, dataset, query.version))
+
+
+@router.get("/{dataset}/versions")
+async def list_versions(
+    peers: PeersDep, dataset: DatasetName, query: Annotated[schemas.VersionsQuery, Query()]
+) -> schemas.VersionList:
+    """Published versions, newest first."""
+
+    async def page(size: int, token: str, skip: int) -> pb.ListDatasetVersionsResponse:
+        return await peers.datasets.ListDatasetVersions(
+            pb.ListDatasetVersionsRequest(dataset=dataset, page_size=size, page_token=token)
         )
-    return shapes.manifest(answer.manifest)
+
+    with asking("dataset"):
+        found, token = await collect(
+            page,
+            lambda answer: list(answer.manifests),
+            limit=query.limit,
+            page_token=query.page_token,
+        )
+    versions = [shapes.version(held) for held in found]
+    return schemas.VersionList(versions=versions, count=len(versions), next_page_token=token)

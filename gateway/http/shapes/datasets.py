@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stage1.dataset.v1 import dataset_pb2, dataset_service_pb2, import_pb2
+from stage1.dataset.v1 import dataset_pb2, dataset_service_pb2
 from stage1.runs.v1 import run_service_pb2
 
 from gateway.http.schemas import datasets as schemas
@@ -44,7 +44,10 @@ def detail(
     answer: dataset_service_pb2.GetDatasetResponse, uses: run_service_pb2.CountUsesResponse
 ) -> schemas.DatasetDetail:
     here = f"/api/datasets/{answer.dataset.dataset_id}"
-    parts = ("manifest", "index_map", "indicators", "ohlcv", "runs")
+    parts = (
+        *("manifest", "versions", "columns", "features", "targets", "gaps"),
+        *("index_map", "indicators", "ohlcv", "tiles", "runs"),
+    )
     return schemas.DatasetDetail(
         **_dataset(answer.dataset),
         versions=list(answer.versions),
@@ -81,10 +84,7 @@ def manifest(proto: dataset_pb2.Manifest) -> schemas.Manifest:
             dataset_pb2.TimestampConvention, proto.timestamp_convention, "TIMESTAMP_CONVENTION_"
         ),
         gap_policy=word(dataset_pb2.GapPolicy, proto.gap_policy, "GAP_POLICY_"),
-        gaps=[
-            schemas.Gap(after_ms=g.after_ms, before_ms=g.before_ms, missing=g.missing)
-            for g in proto.gaps
-        ],
+        gaps=[gap(g) for g in proto.gaps],
         content_hash=proto.content_hash,
         exported_at=iso(proto.exported_at_ms),
         exported_at_ms=proto.exported_at_ms,
@@ -102,24 +102,37 @@ def column(proto: dataset_pb2.Column) -> schemas.Column:
     )
 
 
-def imported(proto: dataset_service_pb2.ImportDatasetResponse) -> schemas.Imported:
-    held = proto.dataset.manifest
-    return schemas.Imported(
-        dataset_id=proto.dataset.dataset_id,
-        dataset_slug=proto.dataset.slug,
-        version=proto.dataset.version,
-        ohlcv_measurement=held.ohlcv_measurement,
-        indicator_measurement=held.indicator_measurement or None,
-        report=_report(proto.report),
+def version(proto: dataset_pb2.Manifest) -> schemas.VersionSummary:
+    has_indicators = proto.HasField("first_indicator_timestamp_ms")
+    return schemas.VersionSummary(
+        version=proto.version,
+        content_hash=proto.content_hash,
+        ohlcv_measurement=proto.ohlcv_measurement,
+        indicator_measurement=proto.indicator_measurement or None,
+        ohlcv_row_count=proto.ohlcv_rows,
+        indicator_row_count=proto.indicator_rows,
+        ohlcv_first_ts=proto.first_ohlcv_timestamp_ms,
+        ohlcv_last_ts=proto.last_ohlcv_timestamp_ms,
+        indicator_first_ts=proto.first_indicator_timestamp_ms if has_indicators else None,
+        indicator_last_ts=proto.last_indicator_timestamp_ms if has_indicators else None,
+        lookback_rows=proto.lookback_rows,
+        lookahead_rows=proto.lookahead_rows,
+        column_count=len(proto.columns),
+        missing_slots=sum(gap.missing for gap in proto.gaps),
+        exported_at=iso(proto.exported_at_ms),
     )
 
 
-def _report(proto: import_pb2.ImportReport) -> schemas.Report:
-    return schemas.Report(
-        notes=list(proto.notes),
-        warnings=list(proto.warnings),
-        columns=[column(c) for c in proto.columns],
-        trimmed_head_rows=proto.trimmed_head_rows,
-        trimmed_tail_rows=proto.trimmed_tail_rows,
-        missing_slots=proto.missing_slots,
+def gap(proto: dataset_pb2.Gap) -> schemas.Gap:
+    return schemas.Gap(after_ms=proto.after_ms, before_ms=proto.before_ms, missing=proto.missing)
+
+
+def changed(asked: schemas.DatasetChange, dataset: str) -> dataset_service_pb2.UpdateDatasetRequest:
+    return dataset_service_pb2.UpdateDatasetRequest(
+        dataset=dataset,
+        symbol=asked.symbol,
+        granularity=asked.granularity,
+        source=asked.source,
+        metadata={name: text for name, text in asked.metadata.items() if text is not None},
+        removed_metadata=[name for name, text in asked.metadata.items() if text is None],
     )

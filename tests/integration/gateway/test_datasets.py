@@ -231,9 +231,16 @@ async def test_a_form_that_is_none_is_400(client: httpx.AsyncClient, content: by
     assert answer.json()["error"].endswith(".")
 
 
-async def test_json_to_the_upload_is_415(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/api/datasets", json={"slug": "a"})
+async def test_json_to_an_append_is_415(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/datasets/eurusd_1h/append", json={})
     refusal(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_json_without_files_names_the_tables_that_are_there(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/api/datasets", json={"slug": "a"})
+    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"ohlcv_measurement"}
 
 
 async def test_a_packed_form_is_415(client: httpx.AsyncClient) -> None:

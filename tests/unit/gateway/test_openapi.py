@@ -9,7 +9,21 @@ from gateway.http.settings import GatewaySettings
 
 PATHS = {
     "/api/datasets": {"get", "post"},
-    "/api/datasets/{dataset}": {"get", "delete"},
+    "/api/datasets/{dataset}": {"get", "patch", "delete"},
+    "/api/datasets/sniff": {"post"},
+    "/api/datasets/events": {"get"},
+    "/api/datasets/{dataset}/export": {"post"},
+    "/api/datasets/{dataset}/append": {"post"},
+    "/api/datasets/{dataset}/verify": {"post"},
+    "/api/datasets/{dataset}/versions": {"get"},
+    "/api/datasets/{dataset}/columns": {"get"},
+    "/api/datasets/{dataset}/features": {"get"},
+    "/api/datasets/{dataset}/targets": {"get"},
+    "/api/datasets/{dataset}/gaps": {"get"},
+    "/api/datasets/{dataset}/tiles": {"get"},
+    "/api/imports": {"get"},
+    "/api/imports/{import_id}": {"get"},
+    "/api/store/check": {"get"},
     "/api/datasets/{dataset}/manifest": {"get"},
     "/api/datasets/{dataset}/index_map": {"get"},
     "/api/datasets/{dataset}/indicators": {"get"},
@@ -59,3 +73,27 @@ def test_refusals_are_typed_and_never_422(document: dict[str, Any]) -> None:
 def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
     ids = [o["operationId"] for methods in document["paths"].values() for o in methods.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_what_a_form_takes_is_taken_as_json_too_where_there_are_no_files(
+    document: dict[str, Any],
+) -> None:
+    for path in ("/api/datasets", "/api/datasets/{dataset}/export"):
+        taken = document["paths"][path]["post"]["requestBody"]["content"]
+        assert set(taken) == {"multipart/form-data", "application/json"}
+        fields = taken["application/json"]["schema"]["properties"]
+        assert {"ohlcv_measurement", "indicator_measurement", "targets"} <= set(fields)
+        assert fields["targets"]["items"]["properties"].keys() == {"name", "horizon_bars"}
+
+
+def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(node: object) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [found for value in node.values() for found in references(value)]
+        if isinstance(node, list):
+            return [found for value in node for found in references(value)]
+        return []
+
+    known = document["components"]["schemas"]
+    assert {r.rpartition("/")[2] for r in references(document)} <= set(known)

@@ -1,0 +1,1 @@
+"""Uploaded forms as the streams that the dataset service takes."""
