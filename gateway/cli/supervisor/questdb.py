@@ -31,7 +31,7 @@ def main(folder: Path, secrets: Path, port: int) -> int:
     """Until SIGTERM (0) or until the server dies (1)."""
     password = secret_files.password(secrets, PASSWORD)
     environment = questdb_server.environment(port, user=USER, password=password)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     ended_by_us = False
     server = subprocess.Popen(
         questdb_server.command(folder),
