@@ -36,13 +36,13 @@ from services.shared.series import (
     TableDiffers,
     check_table_name,
 )
+from services.shared.series.columns import check_columns
 from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
 from services.shared.series.growing import Growth, growth_of
 from services.shared.series.segment import forget_mappings
 from services.shared.series.table import (
     Selection,
     Table,
-    check_columns,
     load_table,
     write_empty_table,
 )

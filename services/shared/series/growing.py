@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from services.shared.canonical import TableHasher, column_types
 from services.shared.series import TIME, TableDiffers, Times
+from services.shared.series.columns import check_rows
 from services.shared.series.merging import last_of_each_key
 from services.shared.series.segment import SegmentWriter
 from services.shared.series.table import Selection, Table
@@ -37,12 +38,7 @@ def _new_segment(table: Table, aside: Path) -> SegmentWriter:
 
 
 def _check(table: Table, batch: pa.RecordBatch) -> None:
-    if not batch.schema.equals(table.columns):
-        raise ValueError(f"Table {table.name} has {table.columns}, not {batch.schema}.")
-    required = {*table.key, *(f.name for f in table.columns if not f.nullable)}
-    for name in required:
-        if batch.column(name).null_count:
-            raise ValueError(f"Column {name!r} of table {table.name} may have no nulls.")
+    check_rows(table.name, table.columns, table.key, batch)
 
 
 class Tail:

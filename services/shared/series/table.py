@@ -11,15 +11,15 @@ from typing import Final
 import pyarrow as pa
 
 from services.shared.arrow_stream import CHUNK_BYTES, Piece, size_of
-from services.shared.errors import DataLoss, InvalidRequest, Violation
-from services.shared.series import INDEX, TIME, Rows, Span, Times
+from services.shared.errors import DataLoss
+from services.shared.series import TIME, Rows, Span
+from services.shared.series.columns import check_selection, readable, selected, times_of
 from services.shared.series.disk import sync_folder, write_whole
 from services.shared.series.merging import in_key_order
 from services.shared.series.segment import OpenSegment, Segment, load_segment, read_now
 
 _SCHEMA_FILE: Final = "schema.arrow"
 _KEY: Final = b"stage1.key"
-_TYPES: Final = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
 
 
 @dataclass(kw_only=True)
@@ -41,8 +41,7 @@ class Table:
     @property
     def stored(self) -> pa.Schema:
         """With `index` in front where there is one, so that stored messages can be sent as is."""
-        index = pa.field(INDEX, pa.int64(), nullable=False)
-        return self.columns.insert(0, index) if self.has_index else self.columns
+        return readable(self.columns, self.key)
 
     def segment_path(self) -> Path:
         """Of the next segment: named by its first row."""
@@ -54,29 +53,7 @@ class Table:
         self.rows += segment.rows
 
     def selected(self, columns: Sequence[str] | None) -> pa.Schema:
-        if columns is None:
-            return self.stored
-        unknown = sorted(set(columns) - set(self.stored.names))
-        if unknown or not columns:
-            told = f"names {unknown}, which are not there" if unknown else "is empty"
-            raise InvalidRequest([Violation("columns", told)])
-        return pa.schema([self.stored.field(name) for name in columns])
-
-
-def check_columns(schema: pa.Schema, key: Sequence[str]) -> None:
-    known = ", ".join(map(str, _TYPES))
-    violations = [
-        Violation("schema", f"has column {f.name!r} of type {f.type}, none of {known}")
-        for f in schema
-        if f.type not in _TYPES
-    ]
-    if len(set(schema.names)) < len(schema.names) or INDEX in schema.names:
-        violations.append(Violation("schema", f"names a column twice or {INDEX!r}"))
-    whole = {f.name for f in schema if f.type == pa.int64()}
-    if list(key[:1]) != [TIME] or not set(key) <= whole or len(set(key)) < len(key):
-        violations.append(Violation("key", f"is {key}, not {TIME!r} and other int64 columns"))
-    if violations:
-        raise InvalidRequest(violations)
+        return selected(self.stored, columns)
 
 
 def write_empty_table(folder: Path, schema: pa.Schema, key: Sequence[str]) -> None:
@@ -116,13 +93,7 @@ class Selection:
 
     def check(self) -> None:
         self.table.selected(self.columns)
-        violations = []
-        if isinstance(self.span, Rows) and not self.table.has_index:
-            violations.append(Violation("span", f"is of rows, but {self.table.name} has no index"))
-        if not set(self.where) <= set(self.table.key[1:]):
-            violations.append(Violation("where", f"may compare {self.table.key[1:]} only"))
-        if violations:
-            raise InvalidRequest(violations)
+        check_selection(self.table.name, self.table.key, self.span, self.where)
 
     def pieces(self, *, stored: bool) -> Iterator[Piece]:
         """Blocks on the disk. Stored messages where wanted and possible."""
@@ -149,21 +120,15 @@ class Selection:
         low, high = 0, sum(segment.rows for segment in self.segments)
         if isinstance(self.span, Rows):
             low, high = max(low, self.span.start), min(high, self.span.end)
-        start_ms, end_ms = self._times()
+        start_ms, end_ms = times_of(self.span, self.below_ms)
         if start_ms is not None:
             low = max(low, _lower_bound(opened, start_ms))
         if end_ms is not None:
             high = min(high, _lower_bound(opened, end_ms))
         return low, high
 
-    def _times(self) -> tuple[int | None, int | None]:
-        if not isinstance(self.span, Times):
-            return None, self.below_ms
-        end_ms = self.span.end_ms if self.below_ms is None else min(self.span.end_ms, self.below_ms)
-        return self.span.start_ms, end_ms
-
     def _merged(self, opened: Sequence[OpenSegment]) -> Iterator[pa.RecordBatch]:
-        start_ms, end_ms = self._times()
+        start_ms, end_ms = times_of(self.span, self.below_ms)
         sources = [
             (
                 source,
