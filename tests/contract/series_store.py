@@ -12,7 +12,15 @@ import pytest
 
 from services.shared.arrow_stream import decode, encode
 from services.shared.errors import InvalidRequest
-from services.shared.series import NoSuchTable, Rows, SeriesStore, Span, TableDiffers, Times
+from services.shared.series import (
+    Bounds,
+    NoSuchTable,
+    Rows,
+    SeriesStore,
+    Span,
+    TableDiffers,
+    Times,
+)
 
 MINUTE = 60_000
 BARS = pa.schema(
@@ -290,6 +298,17 @@ class SeriesStoreContract:
         await store.create(table, BARS)
         assert await rows_of(store, table) == []
 
+    async def test_the_bounds_of_a_table_are_known_without_reading_it(
+        self, store: SeriesStore
+    ) -> None:
+        table = await with_bars(store)
+        assert await store.bounds(table) is None
+        await put(store, table, bars(3, 10))
+        await put(store, table, bars(10, 25))
+        assert await store.bounds(table) == Bounds(22, 3 * MINUTE, 24 * MINUTE)
+        other = await with_predictions(store, predictions([(7, 0, 1, 0.5), (2, 1, 1, 0.5)]))
+        assert await store.bounds(other) == Bounds(2, 2, 7)
+
     async def test_tables_are_listed(self, store: SeriesStore) -> None:
         table = await with_bars(store)
         assert table in await store.tables()
@@ -302,6 +321,8 @@ class SeriesStoreContract:
             await put(store, absent, bars(0, 1))
         with pytest.raises(NoSuchTable, match=absent):
             await store.merge(absent, absent)
+        with pytest.raises(NoSuchTable, match=absent):
+            await store.bounds(absent)
 
     @pytest.mark.parametrize("name", ["", "../x", "A", "a b", "a.b", ".aside", "x" * 201])
     async def test_a_name_that_is_not_ours_is_refused(self, store: SeriesStore, name: str) -> None:

@@ -39,6 +39,15 @@ class Times:
 Span: TypeAlias = Rows | Times
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """Rows of a table, and the times of its first and last."""
+
+    rows: int
+    first_ms: int
+    last_ms: int
+
+
 class NoSuchTable(NotFound):
     reason = "NO_SUCH_TABLE"
 
@@ -108,6 +117,12 @@ class SeriesStore(Protocol):
 
     async def merge(self, staged: str, into: str) -> None:
         """Writes the rows of one table into another. Repeatable."""
+
+    async def bounds(self, table: str) -> Bounds | None:
+        """What lies in the store now, without reading its rows; None for no rows.
+
+        With a longer key, rows that were written again may count twice.
+        """
 
     async def drop(self, table: str) -> None:
         """Repeatable. Readers under way may end with NoSuchTable."""

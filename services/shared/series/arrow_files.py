@@ -31,6 +31,7 @@ import pyarrow as pa
 from services.shared.arrow_stream import Piece, size_of
 from services.shared.series import (
     TIME,
+    Bounds,
     NoSuchTable,
     Span,
     TableDiffers,
@@ -168,6 +169,18 @@ class ArrowFiles:
         columns = (await self._table(into)).columns
         async with aclosing(self.read(staged, columns.names)) as rows:
             await self.write(into, rows)
+
+    async def bounds(self, table: str) -> Bounds | None:
+        """Of the files, whatever is kept in memory of them. Raises DataLoss for damaged ones."""
+        await self._table(table)
+        there = await in_thread(load_table, table, self._root / table)
+        if there is None:
+            raise NoSuchTable(f"There is no table {table}.")
+        if not there.segments:
+            return None
+        first_ms = min(segment.first for segment in there.segments)
+        last_ms = max(segment.last for segment in there.segments)
+        return Bounds(there.rows, first_ms, last_ms)
 
     async def drop(self, table: str) -> None:
         check_table_name(table)
