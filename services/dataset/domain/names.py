@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from services.shared.errors import InvalidRequest, Violation
 
 _SLUG: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_MEASUREMENT: Final = re.compile(_SLUG.pattern + r"_v[1-9]\d*_(ohlcv|ind)_a[1-9]\d*")
 
 
 class Measurements(NamedTuple):
@@ -39,3 +40,8 @@ def checked_slug(text: str) -> str:
 def measurements(slug: str, version: int, attempt: int) -> Measurements:
     stem = f"{checked_slug(slug)}_v{version}"
     return Measurements(f"{stem}_ohlcv_a{attempt}", f"{stem}_ind_a{attempt}")
+
+
+def is_measurement(table: str) -> bool:
+    """Whether it is named as tables of attempts are: others share the store."""
+    return _MEASUREMENT.fullmatch(table) is not None

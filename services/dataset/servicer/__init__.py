@@ -6,9 +6,11 @@ The service's methods stand in modules by what they are about; this puts them to
 from __future__ import annotations
 
 from services.dataset.app.bars import Bars
+from services.dataset.app.checking import Checking
 from services.dataset.app.datasets import Datasets
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
+from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Watches
 from services.dataset.servicer.cataloguing import Cataloguing
 from services.dataset.servicer.publishing import Publishing
@@ -22,16 +24,20 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
     def __init__(
         self,
         *,
+        checking: Checking,
         datasets: Datasets,
         history: History,
+        verifying: Verifying,
         watches: Watches,
         imports: Imports,
         bars: Bars,
         streams: DataStreams,
         max_upload_bytes: int,
     ) -> None:
+        self._checking = checking
         self._datasets = datasets
         self._history = history
+        self._verifying = verifying
         self._watches = watches
         self._imports = imports
         self._bars = bars

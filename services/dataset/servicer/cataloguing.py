@@ -9,17 +9,25 @@ from contextlib import aclosing
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
+from services.dataset.app.checking import Checking
 from services.dataset.app.datasets import Datasets
 from services.dataset.app.history import History
+from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Watches
-from services.dataset.convert import events, history, requests, updates
+from services.dataset.convert import events, history, requests, updates, verification
+from services.dataset.convert.importing import part_bytes
 from services.dataset.convert.manifest import dataset_to_proto, manifest_to_proto
 from services.dataset.servicer.context import Context
+from services.shared.arrow_stream import DataStreams
 
 
 class Cataloguing(DatasetServiceServicer):
+    _checking: Checking
     _datasets: Datasets
     _history: History
+    _max_upload_bytes: int
+    _streams: DataStreams
+    _verifying: Verifying
     _watches: Watches
 
     async def GetDataset(
@@ -62,6 +70,22 @@ class Cataloguing(DatasetServiceServicer):
     ) -> pb.GetImportResponse:
         record = await self._history.import_(history.import_id(request))
         return pb.GetImportResponse(**{"import": history.import_to_proto(record)})
+
+    async def VerifyDataset(
+        self, request_iterator: AsyncIterator[pb.VerifyDatasetRequest], context: Context
+    ) -> AsyncIterator[pb.VerifyDatasetResponse]:
+        async with aclosing(self._streams.receive(request_iterator)) as received:
+            first = await anext(received, pb.VerifyDatasetRequest())
+            order = verification.verify_order(first, self._max_upload_bytes)
+            pieces = (part_bytes(request) async for request in received)
+            async with aclosing(self._verifying.run(order, pieces)) as steps:
+                async for step in steps:
+                    yield verification.step(step)
+
+    async def CheckStore(
+        self, request: pb.CheckStoreRequest, context: Context
+    ) -> pb.CheckStoreResponse:
+        return verification.checked(await self._checking.run())
 
     async def WatchDatasets(
         self, request: pb.WatchDatasetsRequest, context: Context

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from services.dataset.domain.manifest import Manifest, from_json
+from services.shared.errors import DataLoss
 
 KEPT_BYTES: Final = 8 << 20  # of messages; as objects they take about five times as much
 
@@ -33,7 +34,7 @@ class Manifests:
 
     async def decode(self, text: str) -> Manifest:
         """In a thread, so that other calls go on meanwhile."""
-        manifest = await asyncio.to_thread(lambda: from_json(orjson.loads(text)))
+        manifest = await asyncio.to_thread(decoded, text)
         self._keep(manifest)
         return manifest
 
@@ -46,3 +47,12 @@ class Manifests:
         while self._left < 0:
             _, oldest = self._kept.popitem(last=False)
             self._left += oldest.max_message_bytes
+
+
+def decoded(text: str) -> Manifest:
+    """Raises DataLoss when somebody has changed it into what none can be."""
+    try:
+        return from_json(orjson.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        told = str(error)[:200]
+        raise DataLoss(f"A manifest in the catalogue is damaged: {told}.") from error

@@ -68,7 +68,7 @@ class DataStreams:
             finally:
                 await standing.close()
 
-    async def receive(self, requests: AsyncIterator[Request]) -> AsyncIterator[Request]:
+    async def receive(self, requests: AsyncIterator[Request]) -> AsyncGenerator[Request]:
         """What a client uploads. Raises TooManyStreams, and Stalled when it sends too little."""
         pace = Pace(self._stall_seconds)
         with self._lease():

@@ -1,0 +1,50 @@
+"""Everything that is asked of one table of a version, group of rows by group of rows."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from services.dataset.domain.calendars import SessionSource
+from services.dataset.domain.columns import Table
+from services.dataset.domain.comparison import FileComparison
+from services.dataset.domain.records import VersionRecord
+from services.dataset.domain.verification import TIME, Finding, SlotCheck, TableCheck
+from services.shared.canonical import TableHash
+
+
+class TableChecks:
+    def __init__(
+        self,
+        record: VersionRecord,
+        table: Table,
+        sessions: SessionSource,
+        file: pa.Table | None,
+        sample_rows: int,
+    ) -> None:
+        self.expected = record.expected(table)
+        self._rows = TableCheck(self.expected)
+        self._slots = SlotCheck(record.manifest, sessions) if table is Table.OHLCV else None
+        self._file = None
+        if file is not None:
+            self._file = FileComparison(self.expected, file, sample_rows)
+
+    def update(self, group: pa.RecordBatch) -> None:
+        """Raises ValueError for what is no rows at all. Blocks."""
+        group.validate(full=True)
+        self._rows.update(group)
+        if self._slots:
+            self._slots.update(group.column(TIME).to_numpy())
+        if self._file:
+            self._file.update(group)
+
+    def finish(self) -> tuple[TableHash, list[Finding]]:
+        found, findings = self._rows.finish()
+        if self._slots:
+            findings += self._slots.finish()
+        if self._file:
+            findings += self._file.finish()
+        return found, findings
+
+    @property
+    def compared_rows(self) -> int:
+        return self._file.compared_rows if self._file else 0
