@@ -7,7 +7,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 PROTOS := $(shell find protos/stage1 -name '*.proto')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test check format gen bench bench-large lock clean
+.PHONY: help setup demo up test faults check format gen bench bench-large lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -23,6 +23,9 @@ up: .venv/.cpu  ## start everything on this machine and keep it running (SERIES=
 
 test: .venv/.dev  ## every test
 	$(BIN)/pytest
+
+faults: .venv/.dev  ## every fault of imports and appends against real stores, and their table
+	STAGE1_FAULTS=all $(BIN)/pytest tests/faults
 
 check: .venv/.dev  ## format, lint, types, import rules, generated code, protos
 	$(BIN)/ruff format --check .

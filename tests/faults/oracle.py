@@ -1,0 +1,169 @@
+"""What must hold after a fault: acknowledged is there, unacknowledged is there whole or not at
+all, once, and nothing is stuck or left over."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from services.shared.errors import NotFound, Stage1Error
+from tests.faults.client import Acknowledged, Client, Seen
+from tests.faults.market import Request
+from tests.faults.processes import DEADLINE_SECONDS, until_true
+
+Tables = Callable[[], Awaitable[set[str]]]
+_FINAL = ("PUBLISHED", "CLEANED", "REJECTED", "ABANDONED")
+
+
+@dataclass
+class Verdict:
+    """Sentences, one for each thing that is not as it must be."""
+
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    orphaned: list[str] = field(default_factory=list)
+
+    @property
+    def sentences(self) -> list[str]:
+        return [*self.lost, *self.duplicated, *self.torn, *self.stuck, *self.orphaned]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Where the oracle looks; `folder` is the data folder of the service."""
+
+    slug: str
+    dsn: str
+    folder: Path
+    tables: Tables
+
+
+class Oracle:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._published: list[str] = []
+        """Content hashes of versions 1, 2, …, as far as they must be there."""
+        self.verdict = Verdict()
+
+    async def judge(
+        self, client: Client, request: Request, answers: Sequence[Acknowledged | Stage1Error]
+    ) -> None:
+        """After recovery: what one request, made once or more with one key, has become."""
+        acknowledged = [answer for answer in answers if isinstance(answer, Acknowledged)]
+        await self._settled()
+        seen = await self._versions(client)
+        self._hold_acknowledged(acknowledged, seen)
+        self._hold_known(seen)
+        await self._repeat(client, request, seen)
+        await self._settled()
+
+    async def _versions(self, client: Client) -> dict[int, Seen]:
+        try:
+            versions = (await client.found(self._scene.slug)).versions
+        except NotFound:
+            return {}
+        return {version: await client.read(self._scene.slug, version) for version in versions}
+
+    def _hold_acknowledged(
+        self, acknowledged: Sequence[Acknowledged], seen: Mapping[int, Seen]
+    ) -> None:
+        for answer in acknowledged:
+            found = seen.get(answer.version)
+            if found is None or found.content_hash != answer.content_hash:
+                self.verdict.lost.append(f"{answer} was answered, and {found} is there.")
+        if len({answer.version for answer in acknowledged}) > 1:
+            self.verdict.duplicated.append(f"One key gave {acknowledged}.")
+
+    def _hold_known(self, seen: Mapping[int, Seen]) -> None:
+        for found in seen.values():
+            if not found.is_sound:
+                self.verdict.torn.append(f"{found} is not what its manifest says.")
+        for version, content_hash in enumerate(self._published, 1):
+            found_there = seen.get(version)
+            if found_there is None or found_there.content_hash != content_hash:
+                self.verdict.lost.append(
+                    f"Version {version} was {content_hash}, and {found_there} is there."
+                )
+
+    async def _repeat(self, client: Client, request: Request, before: Mapping[int, Seen]) -> None:
+        """The same request with the same key succeeds, and there is one version for it."""
+        mine = len(self._published) + 1
+        try:
+            answer = await client.publish(request)
+        except Stage1Error as error:
+            self.verdict.stuck.append(f"Repeated, it is refused: {error.reason} {error}")
+            return
+        after = await self._versions(client)
+        self._published.append(request.content.hash)
+        self._hold_acknowledged([answer], after)
+        self._hold_known(after)
+        if answer.version != mine or set(after) != set(range(1, mine + 1)):
+            self.verdict.duplicated.append(
+                f"Version {mine} was to come of it: the answer is {answer.version}, "
+                f"before {sorted(before)} were there, now {sorted(after)}."
+            )
+
+    async def _settled(self) -> None:
+        """Soon no import is under way, and tables and uploads are those that are needed."""
+        await self._soon(self._open_imports, self.verdict.stuck)
+        await self._soon(self._leftovers, self.verdict.orphaned)
+
+    async def _soon(self, look: Callable[[], Awaitable[str]], into: list[str]) -> None:
+        """A sentence of `look` counts when it stays."""
+
+        async def is_well() -> bool:
+            return not await look()
+
+        if not await until_true(is_well, DEADLINE_SECONDS) and (sentence := await look()):
+            into.append(sentence)
+
+    async def _open_imports(self) -> str:
+        statement = "SELECT state, error FROM dataset.imports WHERE state <> ALL(%s)"
+        rows = await self._query(statement, [list(_FINAL)])
+        return f"These imports do not end: {rows}." if rows else ""
+
+    async def _leftovers(self) -> str:
+        needed = await self._needed()
+        there = await self.tables()
+        uploads = [path.name for path in (self._scene.folder / "dataset" / "spool").iterdir()]
+        uploads = [name for name in uploads if not name.startswith(".")]
+        if there == needed and not uploads:
+            return ""
+        return f"Tables are {sorted(there)}, needed are {sorted(needed)}, uploads {uploads}."
+
+    async def tables(self) -> set[str]:
+        """Of this case, in the series store."""
+        return {t for t in await self._scene.tables() if t.startswith(f"{self._scene.slug}_v")}
+
+    async def _needed(self) -> set[str]:
+        rows: list[tuple[str | None, ...]] = await self._query(
+            "SELECT v.ohlcv_measurement, v.indicator_measurement FROM dataset.dataset_versions v"
+            " JOIN dataset.datasets d USING (dataset_id) WHERE d.deleted_at_ms IS NULL",
+            [],
+        )
+        return {table for row in rows for table in row if table}
+
+    async def _query(self, statement: str, values: list[object]) -> list[tuple[Any, ...]]:
+        async with await psycopg.AsyncConnection.connect(self._scene.dsn) as connection:
+            return await (await connection.execute(statement.encode(), values)).fetchall()
+
+
+async def tables_of_arrow(folder: Path) -> set[str]:
+    """And nothing may be left aside."""
+    series = folder / "dataset" / "series"
+    return {p.name for p in series.iterdir() if not p.name.startswith(".")}
+
+
+async def tables_of_questdb(url: str) -> set[str]:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        answer = await client.get(
+            f"{url}/exec", params={"query": "select table_name from tables()"}
+        )
+    return {row[0] for row in answer.raise_for_status().json()["dataset"]}

@@ -1,0 +1,28 @@
+"""The process that imports and appends is killed -9 between any two of its effects."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.dataset.app.steps import FAILPOINTS
+from tests.faults.cases import Cases, chosen
+from tests.faults.world import STORES
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("place", chosen(FAILPOINTS, "import.publishing", "append.intended"))
+async def test_a_killed_coordinator_loses_nothing(cases: Cases, place: str, store: str) -> None:
+    kind = place.partition(".")[0]
+    async with (
+        cases.case(f"coordinator killed -9 at {place}", store) as world,
+        world.started() as dying,
+    ):
+        await world.has(world.first_import())
+        async with world.reading():
+            request = await world.next(kind)
+            world.failpoints.arm(place, "kill")
+            answer = await world.here.attempt(request)
+            await dying.died()
+            world.failpoints.disarm()
+            async with world.started():
+                await world.recovered(request, answer, kind=kind)
