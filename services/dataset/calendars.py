@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import product
 from threading import Lock
 from typing import Any, Final
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def exchange_sessions(code: str, first_ms: int, last_ms: int) -> Sessions:
     Raises InvalidRequest when the exchange's hours are not known for all of them.
     """
     first, last = _date(first_ms), _date(last_ms)
-    with _library:
+    with _library, catch_warnings():
+        simplefilter("ignore", DeprecationWarning)  # it speaks to pandas as to an older one
         from exchange_calendars.errors import NoSessionsError
 
         # The years an exchange is known for may begin or end with the bars.
