@@ -20,6 +20,8 @@ async def serve(settings: GatewaySettings) -> None:
     """Until SIGTERM or SIGINT. Raises Unavailable when the port is taken."""
     listener = listening(settings)
     log.info("gateway_listening", url="http://{}:{}".format(*listener.getsockname()[:2]))
+    if settings.bind_without_tokens:
+        log.warning("gateway_without_tokens", listen=settings.listen)
     await server(settings).serve(sockets=[listener])
 
 

@@ -39,7 +39,11 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     )
     app.state.settings = settings
     errors.install(app)
-    guards.install(app, max_upload_bytes=settings.max_upload_bytes)
+    guards.install(
+        app,
+        max_upload_bytes=settings.max_upload_bytes,
+        allowed_hosts=settings.allowed_hosts,
+    )
     app.include_router(publishing.adoptions)  # before the forms of the same paths
     for routes in (
         *(system, dataset_events, publishing, datasets, columns, bars, checks, imports),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Sequence, Set
 from http import HTTPStatus
 from typing import Final
 
@@ -38,11 +39,11 @@ _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 log = structlog.get_logger()
 
 
-def install(app: FastAPI, *, max_upload_bytes: int) -> None:
+def install(app: FastAPI, *, max_upload_bytes: int, allowed_hosts: Sequence[str]) -> None:
     """Starlette runs what was added last first."""
     app.add_middleware(Conditional)
     app.add_middleware(BodyLimit, max_upload_bytes=max_upload_bytes)
-    app.add_middleware(SameOrigin)
+    app.add_middleware(SameOrigin, allowed_hosts=frozenset(allowed_hosts))
     app.add_middleware(Crashes)
     app.add_middleware(RequestLog)
 
@@ -135,12 +136,19 @@ class SameOrigin(Guard):
     Host defeats names that an attacker lets point to 127.0.0.1; Origin defeats forms.
     """
 
+    def __init__(self, app: ASGIApp, *, allowed_hosts: frozenset[str]) -> None:
+        super().__init__(app)
+        self._allowed = allowed_hosts
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         port = (scope.get("server") or ("", _HTTP_PORT))[1]
         headers = Headers(scope=scope)
-        _check_host(headers, port)
+        own = _own_names(port)
+        _check_host(headers, own | self._allowed, port)
         if scope["method"] not in _SAFE:
-            _check_origin(headers, port)
+            # In front of an allowed name there may be something that speaks TLS for us.
+            secure = {f"https://{name}" for name in self._allowed}
+            _check_origin(headers, {f"http://{name}" for name in own | self._allowed} | secure)
         await self._app(scope, receive, send)
 
 
@@ -149,18 +157,18 @@ def _own_names(port: int) -> set[str]:
     return {f"{name}:{port}" for name in names} | (names if port == _HTTP_PORT else set())
 
 
-def _check_host(headers: Headers, port: int) -> None:
+def _check_host(headers: Headers, known: Set[str], port: int) -> None:
     host = headers.get("host", "")
-    if host.lower() not in _own_names(port):
+    if host.lower() not in known:
         raise Forbidden(
-            f"The Host header is {host!r}; this server answers to localhost:{port} only.",
+            f"The Host header is {host!r}; this server answers to localhost:{port} "
+            "and to the names in STAGE1_ALLOWED_HOSTS only.",
             reason="HOST_REFUSED",
         )
 
 
-def _check_origin(headers: Headers, port: int) -> None:
+def _check_origin(headers: Headers, own: Set[str]) -> None:
     """Browsers say where a request comes from; other programs say nothing."""
-    own = {f"http://{name}" for name in _own_names(port)}
     origin = headers.get("origin")
     is_own = origin is None or origin.lower() in own
     if is_own and headers.get("sec-fetch-site", "none") in _OWN_PAGES:

@@ -20,6 +20,13 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
+async def known_elsewhere() -> AsyncIterator[httpx.AsyncClient]:
+    """A gateway that others reach by names of their own."""
+    async with gateway(allowed_hosts=["Stage1.lan:8080", "stage1.example"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 async def alone() -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with nobody behind it."""
     async with gateway(max_upload_bytes=1 << 20) as client:
@@ -33,6 +40,24 @@ async def test_another_name_for_this_machine_is_refused(
     alone: httpx.AsyncClient, host: str
 ) -> None:
     answer = await alone.get("/livez", headers={"host": host.format(port=alone.base_url.port)})
+    refusal(answer, 403, "HOST_REFUSED")
+
+
+@pytest.mark.parametrize("host", ["stage1.lan:8080", "STAGE1.LAN:8080", "stage1.example"])
+async def test_allowed_names_are_served(known_elsewhere: httpx.AsyncClient, host: str) -> None:
+    assert (await known_elsewhere.get("/livez", headers={"host": host})).status_code == 200
+    for scheme in ("http", "https"):
+        own = {"host": host, "origin": f"{scheme}://{host}", "sec-fetch-site": "same-origin"}
+        answer = await known_elsewhere.post("/api/runs", json={}, headers=own)
+        refusal(answer, 400, "INVALID_REQUEST")
+    other = {"host": host, "origin": "https://evil.example"}
+    answer = await known_elsewhere.post("/api/runs", json={}, headers=other)
+    refusal(answer, 403, "ORIGIN_REFUSED")
+
+
+@pytest.mark.parametrize("host", ["stage1.lan", "stage1.example:1", "a.stage1.example", "*"])
+async def test_only_allowed_names_are_served(known_elsewhere: httpx.AsyncClient, host: str) -> None:
+    answer = await known_elsewhere.get("/livez", headers={"host": host})
     refusal(answer, 403, "HOST_REFUSED")
 
 

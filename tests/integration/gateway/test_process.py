@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -22,13 +23,15 @@ from tests.integration.gateway.scripted import ROWS, ManyBars, bars, example, pe
 MIB = 1 << 20
 GROWTH_BYTES = 80 * MIB
 BARS = "/api/datasets/a/ohlcv"
+OPEN = "everyone-who-reaches-this-port-may-do-everything"
 
 
 @asynccontextmanager
 async def process(
-    listen: str, dataset_address: str = NOWHERE
+    listen: str, dataset_address: str = NOWHERE, **settings: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = os.environ | {
+        **settings,
         "STAGE1_LISTEN": listen,
         "STAGE1_DATASET_ADDRESS": dataset_address,
         "STAGE1_RUNS_ADDRESS": NOWHERE,
@@ -176,3 +179,28 @@ async def test_a_public_address_is_refused_at_start() -> None:
         _, said = await ended.communicate()
     assert ended.returncode == 1
     assert "the gateway has no access tokens yet and binds to 127.0.0.1 only" in said.decode()
+    assert f"STAGE1_BIND_WITHOUT_TOKENS={OPEN}." in said.decode()
+
+
+async def test_whoever_says_what_it_means_may_bind_elsewhere() -> None:
+    async with process("0.0.0.0:0", STAGE1_BIND_WITHOUT_TOKENS=OPEN) as running:
+        assert running.stderr is not None
+        lines = [(await running.stderr.readline()).decode() for _ in range(2)]
+    assert "gateway_listening" in lines[0]
+    assert "gateway_without_tokens" in lines[1]
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+async def test_an_open_bind_is_not_had_by_a_shorter_word(value: str) -> None:
+    async with process("0.0.0.0:0", STAGE1_BIND_WITHOUT_TOKENS=value) as ended:
+        _, said = await ended.communicate()
+    assert ended.returncode == 1
+    assert f"STAGE1_BIND_WITHOUT_TOKENS: Input should be '{OPEN}'" in said.decode()
+
+
+@pytest.mark.parametrize("host", ["*", "a,b", "http://a", "a:b", ""])
+async def test_allowed_hosts_are_plain_names(host: str) -> None:
+    async with process("127.0.0.1:0", STAGE1_ALLOWED_HOSTS=json.dumps([host])) as ended:
+        _, said = await ended.communicate()
+    assert ended.returncode == 1
+    assert said.decode().startswith("STAGE1_ALLOWED_HOSTS: String should match pattern")
