@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -50,7 +51,8 @@ class SegmentWriter:
         self._file.close()
 
     def discard(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what is still buffered does not fit on a full disk either
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 
