@@ -23,9 +23,9 @@ _CODES: Final = {
     httpx.codes.SERVICE_UNAVAILABLE: ExitCode.UNAVAILABLE,
     httpx.codes.GATEWAY_TIMEOUT: ExitCode.UNAVAILABLE,
 }
-# An upload is answered when all of it is verified; rows stream with pauses.
+# Some answers come when a whole dataset was read or written; rows stream with pauses.
 _TIMEOUT: Final = httpx.Timeout(60, connect=5)
-_IMPORT_TIMEOUT: Final = httpx.Timeout(3600, connect=5)
+_LONG_TIMEOUT: Final = httpx.Timeout(3600, connect=5)
 
 url_option = click.option(
     "--url",
@@ -49,17 +49,22 @@ class Api:
     def __exit__(self, *exc: object) -> None:
         self._http.close()
 
-    def get(self, path: str, params: Params | None = None) -> Any:
-        return self._ask("GET", path, params=_given(params))
+    def get(self, path: str, params: Params | None = None, *, is_long: bool = False) -> Any:
+        return self._ask("GET", path, params=_given(params), timeout=_patience(is_long))
 
-    def post(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+    def post(
+        self, path: str, body: Any = None, *, key: str | None = None, is_long: bool = False
+    ) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
-        return self._ask("POST", path, json=body, headers=headers)
+        return self._ask("POST", path, json=body, headers=headers, timeout=_patience(is_long))
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._ask("PATCH", path, json=body)
 
     def upload(self, path: str, fields: Params, files: Params, *, key: str | None = None) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         return self._ask(
-            "POST", path, data=fields, files=files, headers=headers, timeout=_IMPORT_TIMEOUT
+            "POST", path, data=fields, files=files, headers=headers, timeout=_LONG_TIMEOUT
         )
 
     def delete(self, path: str, params: Params | None = None) -> None:
@@ -70,10 +75,28 @@ class Api:
         self, path: str, params: Params | None = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[httpx.Response]:
         """The answer, read as it comes."""
-        with (
-            _reached(self.url),
-            self._http.stream("GET", path, params=_given(params), headers=headers) as response,
-        ):
+        with self._streaming("GET", path, params=_given(params), headers=headers) as response:
+            yield response
+
+    @contextmanager
+    def reported(
+        self, path: str, *, params: Params, data: Params, files: Params
+    ) -> Iterator[httpx.Response]:
+        """An upload that is answered with events."""
+        form = {"data": data, "files": files} if files else {}
+        with self._streaming(
+            "POST",
+            path,
+            params=_given(params),
+            headers={"accept": "text/event-stream"},
+            timeout=_LONG_TIMEOUT,
+            **form,
+        ) as response:
+            yield response
+
+    @contextmanager
+    def _streaming(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+        with _reached(self.url), self._http.stream(method, path, **request) as response:
             if response.is_error:
                 response.read()
                 raise _refused(response)
@@ -112,6 +135,10 @@ def _refused(response: httpx.Response) -> Failure:
     sentence = sentence or f"{response.url} answers {response.status_code}: it is no Stage1."
     fallback = ExitCode.REFUSED if response.is_client_error else ExitCode.INTERNAL
     return Failure(sentence, _CODES.get(httpx.codes(response.status_code), fallback))
+
+
+def _patience(is_long: bool) -> httpx.Timeout:
+    return _LONG_TIMEOUT if is_long else _TIMEOUT
 
 
 def _given(params: Params | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from gateway.cli.api import Api
+from gateway.cli.api import Api, Params
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
 
@@ -29,7 +29,10 @@ class Event:
 
 
 def parse(lines: Iterable[str]) -> Iterator[Event | None]:
-    """Server-sent events; None for a comment, which only says that the line is alive."""
+    """Server-sent events; None for a comment, which only says that the line is alive.
+
+    An id that comes without data is an event without any: it moves the place to go on from.
+    """
     fields: dict[str, str] = {}
     for line in lines:
         if line.startswith(":"):
@@ -38,23 +41,39 @@ def parse(lines: Iterable[str]) -> Iterator[Event | None]:
             name, _, value = line.partition(":")
             fields[name] = value.removeprefix(" ")
         else:
-            if "data" in fields:
+            if fields.keys() & {"data", "id"}:
                 yield Event(
                     kind=fields.get("event", "message"),
-                    data=orjson.loads(fields["data"]),
+                    data=orjson.loads(fields.get("data", "{}")),
                     id=fields.get("id", ""),
                 )
             fields = {}
 
 
+def _has_ended(event: Event) -> bool:
+    return event.kind == "state_changed" and event.data["status"] in ENDED
+
+
 class Followed:
     """An iterator of events that comes back with the last number it saw."""
 
-    def __init__(self, api: Api, path: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        api: Api,
+        path: str,
+        *,
+        params: Params | None = None,
+        after: str = "0",
+        ends: Callable[[Event], bool] | None = _has_ended,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`after`: the id to begin after. `ends`: which event is the last; None: none is."""
         self._api = api
         self._path = path
+        self._params = params
+        self._ends = ends
         self._sleep = sleep
-        self._last = "0"
+        self._last = after
         self._heard = time.monotonic()
         self._ended = False
 
@@ -70,14 +89,17 @@ class Followed:
                 self._sleep(_RETRY_SECONDS)
 
     def _once(self) -> Iterator[Event]:
-        with self._api.streamed(self._path, headers={"Last-Event-ID": self._last}) as response:
+        headers = {"Last-Event-ID": self._last} if self._last else None
+        with self._api.streamed(self._path, self._params, headers) as response:
             self._ended = response.status_code == httpx.codes.NO_CONTENT
             for event in parse(response.iter_lines()):
                 self._heard = time.monotonic()
                 if event is None:
                     continue
                 self._last = event.id or self._last
+                if not event.data:
+                    continue
                 yield event
-                if event.kind == "state_changed" and event.data["status"] in ENDED:
+                if self._ends and self._ends(event):
                     self._ended = True
                     return

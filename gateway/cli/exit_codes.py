@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     REFUSED = 5
     UNAVAILABLE = 6
     NOT_COMPLETED = 7
+    FINDINGS = 8
+    INCOMPLETE = 9
     ALREADY_RUNNING = 10
     PORT_TAKEN = 11
     FOREIGN_DATA = 12
@@ -35,6 +37,8 @@ MEANINGS: Final = {
     ExitCode.REFUSED: "the input breaks a rule; nothing was stored",
     ExitCode.UNAVAILABLE: "Stage1 cannot be reached or is not ready",
     ExitCode.NOT_COMPLETED: "the run or simulation failed or was cancelled",
+    ExitCode.FINDINGS: "verify, fsck: something is not as it should be",
+    ExitCode.INCOMPLETE: "reexport: not all of the batch was published",
     ExitCode.ALREADY_RUNNING: "up: another Stage1 has this data directory",
     ExitCode.PORT_TAKEN: "up: a port is taken",
     ExitCode.FOREIGN_DATA: "up: the directory is not a Stage1 data directory, or cannot be used",

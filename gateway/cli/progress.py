@@ -26,15 +26,15 @@ def bar() -> Progress:
 
 
 @contextmanager
-def upload(total_bytes: int) -> Iterator[Callable[[BinaryIO], Counted]]:
-    """Wraps the files that make up the total; after the last byte the server is at work."""
+def upload(total_bytes: int, then: str) -> Iterator[Callable[[BinaryIO], Counted]]:
+    """Wraps the files that make up the total; `then`: what the server does after the last byte."""
     with bar() as shown:
         task = shown.add_task("Sending", total=total_bytes)
 
         def sent(n: int) -> None:
             shown.advance(task, n)
             if shown.tasks[task].finished:
-                shown.update(task, description="Importing", total=None)
+                shown.update(task, description=then, total=None)
 
         yield lambda file: Counted(file, sent)
 

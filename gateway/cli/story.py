@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from gateway.cli import output, tables, watch
 from gateway.cli.api import Api
-from gateway.cli.commands.dataset import upload
 from gateway.cli.output import number
 from gateway.cli.tables import datasets, runs, simulations
+from gateway.cli.uploads import upload
 
 SLUG: Final = "eurusd_1h_2017"
 REAL: Final = "TGT_FWD6"
@@ -75,7 +75,7 @@ class Story:
             "ohlcv": self._examples / "eurusd_1h_2017_ask.csv",
             "indicators": self._examples / "eurusd_1h_2017_indicators.txt",
         }
-        done = upload(self._api, fields, files)
+        done = upload(self._api, "/api/datasets", fields, files)
         self._draw(datasets.report, done["report"])
         manifest = self._api.get(f"/api/datasets/{SLUG}/manifest")
         self._draw(datasets.manifest, manifest)

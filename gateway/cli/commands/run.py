@@ -11,12 +11,12 @@ import click
 from gateway.cli import download, output, watch
 from gateway.cli.api import Api, url_option
 from gateway.cli.asking import confirm_removal
-from gateway.cli.commands.dataset import pair
 from gateway.cli.download import Form
 from gateway.cli.exit_codes import table as exit_codes
 from gateway.cli.named import run_path
 from gateway.cli.numbers import FINITE
 from gateway.cli.tables import runs as drawing
+from gateway.cli.uploads import pair
 
 _SIZES: Final = {
     "train_size": "Rows in the training window [default: 10000].",

@@ -13,6 +13,11 @@ _MOST_GAPS: Final = 10
 _MOST_NAMES: Final = 30
 _FIRST_NAMES: Final = 20
 _FIRST_NULLS: Final = 5
+_GAP_COLUMNS: Final[list[Column]] = [
+    ("gap after", "after_ms", instant),
+    ("before", "before_ms", instant),
+    ("missing slots", "missing", text),
+]
 
 
 def listed(found: Record) -> None:
@@ -29,6 +34,46 @@ def listed(found: Record) -> None:
     ]
     output.table(found["datasets"], columns, at_least=3)
     rest(found)
+
+
+def dataset(found: Record) -> None:
+    """Without its manifest."""
+    output.facts(
+        {
+            "dataset": f"{found['dataset_slug']} version {found['version']}",
+            "id": found["dataset_id"],
+            "symbol": f"{found['symbol']} {found['granularity']}",
+            "source": found["source"],
+            **found["metadata"],
+        }
+    )
+
+
+def versions(found: Record) -> None:
+    columns: list[Column] = [
+        "version",
+        ("bars", "ohlcv_row_count", text),
+        ("indicator rows", "indicator_row_count", text),
+        ("from", "ohlcv_first_ts", instant),
+        ("to", "ohlcv_last_ts", instant),
+        ("missing slots", "missing_slots", text),
+        ("published", "exported_at", lambda iso: text(iso)[:16].replace("T", " ")),
+        ("content hash", "content_hash", text),
+    ]
+    output.table(found["versions"], columns)
+    rest(found)
+
+
+def gaps(found: Record) -> None:
+    output.facts(
+        {
+            "calendar": found["calendar"],
+            "gaps": f"{found['missing_slots']} missing slots in {found['count']} gaps; "
+            f"policy {found['gap_policy']}",
+        }
+    )
+    if found["gaps"]:
+        output.table(found["gaps"], _GAP_COLUMNS)
 
 
 def report(found: Record) -> None:
@@ -55,7 +100,7 @@ def manifest(found: Record) -> None:
             "source": found["source"],
             "bars": _extent(found, "ohlcv"),
             "indicators": _extent(found, "indicator"),
-            "bar interval": _interval(found["bar_interval_ms"]),
+            "bar interval": interval(found["bar_interval_ms"]),
             "lookback, lookahead": f"{found['lookback_rows']}, {found['lookahead_rows']} bars",
             "calendar": f"{found['calendar']}; times are bar {found['timestamp_convention']}s",
             "gaps": _gaps(found),
@@ -74,7 +119,7 @@ def _extent(found: Record, table: str) -> str:
     return f"{found[f'{table}_rows']:,} rows, {first} to {last} UTC"
 
 
-def _interval(ms: int) -> str:
+def interval(ms: int) -> str:
     minutes, rest_ms = divmod(ms, 60_000)
     return f"{ms} ms" if rest_ms else f"{minutes:,} min"
 
@@ -99,11 +144,6 @@ def _columns(found: Record, role: str) -> str:
 
 
 def _gap_table(gaps: Sequence[Record]) -> None:
-    columns: list[Column] = [
-        ("gap after", "after_ms", instant),
-        ("before", "before_ms", instant),
-        ("missing slots", "missing", text),
-    ]
-    output.table(gaps[:_MOST_GAPS], columns)
+    output.table(gaps[:_MOST_GAPS], _GAP_COLUMNS)
     if len(gaps) > _MOST_GAPS:
-        output.note(f"{len(gaps) - _MOST_GAPS} more gaps: -o json shows them.")
+        output.note(f"{len(gaps) - _MOST_GAPS} more gaps: `stage1 dataset gaps` shows them.")

@@ -9,13 +9,20 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.__main__ import run, stage1
-from gateway.cli.commands.dataset import target
 from gateway.cli.exit_codes import MEANINGS, ExitCode
+from gateway.cli.uploads import target
 from tests.unit.cli.scripted_server import Call, answering
 
 COMMANDS = [
     *("up", "demo", "simulate"),
-    *(f"dataset {verb}" for verb in ("import", "list", "show", "delete", "head")),
+    *(
+        f"dataset {verb}"
+        for verb in (
+            *("sniff", "import", "append", "adopt", "reexport", "export"),
+            *("list", "show", "head", "columns", "gaps", "versions", "imports", "watch"),
+            *("update", "delete", "verify", "fsck"),
+        )
+    ),
     *(
         f"run {verb}"
         for verb in ("plan", "submit", "watch", "cancel", "list", "show", "delete", "predictions")

@@ -31,7 +31,7 @@ def interrupted(url: str, asked: threading.Event, *arguments: str) -> tuple[int,
     [
         (
             ["dataset", "import", "a", "--symbol", "A", "--ohlcv", "bars"],
-            "`stage1 dataset list` shows it then.",
+            "`stage1 dataset imports` shows what became of it.",
         ),
         (
             ["run", "submit", "a", "--watch"],
