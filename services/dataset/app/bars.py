@@ -58,7 +58,7 @@ class Bars:
 
     async def read(self, query: BarsQuery) -> Reading:
         """Raises InvalidRequest for unknown columns and for indices outside the table."""
-        manifest = await self._manifest(query.name, query.version)
+        manifest = await self.manifest(query.name, query.version)
         measurement(manifest, query.table)
         span = _within(query.span, _rows(manifest, query.table))
         columns = _columns(manifest, query)
@@ -70,7 +70,7 @@ class Bars:
             source = await self._stored(manifest, query.table, wanted)
         if not query.descending:
             return Reading(source.schema, source.pieces(span))
-        rows = await self._rows_in(manifest, query.table, span)
+        rows = await self.rows_in(manifest, query.table, span)
         return Reading(source.schema, descending(source.batches, rows, columns=len(source.schema)))
 
     async def _stored(self, manifest: Manifest, table: Table, wanted: list[str] | None) -> _Source:
@@ -84,7 +84,7 @@ class Bars:
 
         return _Source(await self._series.schema(name, wanted), batches, pieces)
 
-    async def _rows_in(self, manifest: Manifest, table: Table, span: Span | None) -> Rows:
+    async def rows_in(self, manifest: Manifest, table: Table, span: Span | None) -> Rows:
         count = _rows(manifest, table)
         if span is None:
             return Rows(0, count)
@@ -98,7 +98,7 @@ class Bars:
         self, name: UUID | str, version: int | None, table: Table, indices: Sequence[int]
     ) -> list[int]:
         """The time of each index, which must lie within the table."""
-        manifest = await self._manifest(name, version)
+        manifest = await self.manifest(name, version)
         asked = np.array(indices, dtype=np.int64)
         if not len(asked):
             return []
@@ -110,7 +110,7 @@ class Bars:
         self, name: UUID | str, version: int | None, table: Table, times_ms: Sequence[int]
     ) -> list[int]:
         """For each time the first index that is not earlier; the row count when there is none."""
-        manifest = await self._manifest(name, version)
+        manifest = await self.manifest(name, version)
         asked = np.array(times_ms, dtype=np.int64)
         times_of, rows = self._times_of(manifest, table), _rows(manifest, table)
         found: list[int] = (await lower_bounds(times_of, asked, rows)).tolist()
@@ -131,7 +131,7 @@ class Bars:
 
         return times_of
 
-    async def _manifest(self, name: UUID | str, version: int | None) -> Manifest:
+    async def manifest(self, name: UUID | str, version: int | None) -> Manifest:
         async with self._catalogue.transaction() as catalogue:
             return (await catalogue.dataset(name, version)).manifest
 
