@@ -7,7 +7,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 PROTOS := $(shell find protos/stage1 -name '*.proto')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test faults check format gen bench bench-large lock clean
+.PHONY: help setup demo up secrets test faults check format gen bench bench-large lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -20,6 +20,13 @@ demo: .venv/.cpu  ## import, plan, train, simulate on real bars (KEEP=1 leaves i
 
 up: .venv/.cpu  ## start everything on this machine and keep it running (SERIES=questdb: with a QuestDB)
 	@$(BIN)/stage1 up $(if $(SERIES),--series $(SERIES))
+
+# Containers run as users of their own and must read what is mounted: the folder keeps others out.
+secrets:  ## passwords for docker-compose.yml in secrets/, made once
+	@mkdir -p -m 700 secrets
+	@for name in postgres_password dataset_password runs_password questdb_password service_token; do \
+		test -s secrets/$$name || { $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' \
+			> secrets/$$name && chmod 444 secrets/$$name; } || exit 1; done
 
 test: .venv/.dev  ## every test
 	$(BIN)/pytest

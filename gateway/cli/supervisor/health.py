@@ -1,8 +1,15 @@
-"""Whether a process does its work: asked the way its own clients would."""
+"""Whether a process does its work: asked the way its own clients would.
+
+    python -m gateway.cli.supervisor.health 127.0.0.1:7401
+    python -m gateway.cli.supervisor.health http://127.0.0.1:7400/readyz
+
+As a program it ends with 0 or 1, for container engines.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -57,3 +64,12 @@ def written(path: Path) -> Ready:
         return await asyncio.to_thread(path.exists)
 
     return ready
+
+
+def main(where: str) -> int:
+    ready = answering(where) if where.startswith("http") else serving(where)
+    return 0 if asyncio.run(ready()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
