@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -260,9 +260,12 @@ def _columns(manifest: Manifest, query: BarsQuery) -> list[str]:
         return known
     asked = list(dict.fromkeys(query.columns))
     always = {INDEX, TIME, *([OHLCV_INDEX] if query.table is Table.JOINED else [])}
-    unknown = [name for name in asked if name not in always and name not in set(known)]
-    if unknown:
-        shown = ", ".join(unknown[:10])
-        message = f"has {shown}, which {manifest.dataset_slug} does not have in {query.table}"
-        raise InvalidRequest([Violation("columns", message)], reason="UNKNOWN_COLUMN")
+    refuse_unknown(manifest, query.table, set(asked) - always - set(known))
     return [name for name in asked if name not in always]
+
+
+def refuse_unknown(manifest: Manifest, table: Table, unknown: Collection[str]) -> None:
+    if unknown:
+        shown = ", ".join(sorted(unknown)[:10])
+        message = f"has {shown}, which {manifest.dataset_slug} does not have in {table}"
+        raise InvalidRequest([Violation("columns", message)], reason="UNKNOWN_COLUMN")
