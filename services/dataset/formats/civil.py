@@ -1,4 +1,4 @@
-"""Dates and times written out: `31.12.2017 23:00:00.000`, `2017-12-31T23:00Z`, `20171231 2300`.
+"""What dates and times written out mean: `31.12.2017 23:00:00.000`, `2017-12-31T23:00Z`, `2300`.
 
 A column is read as a whole: which field is the day, what digits a time has and whether an
 offset follows are one decision for all rows, and rows that do not fit are refused by line.
@@ -10,110 +10,153 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import polars as pl
 
+from services.dataset.domain.times import DAY_MS
 from services.dataset.formats.instants import (
     days_of,
     days_of_compact,
     time_digits_of,
     time_of_day_ms,
 )
-from services.dataset.formats.options import DateOrder, Options
+from services.dataset.formats.looks import Look
+from services.dataset.formats.options import DateOrder, Options, TimeLayout
 from services.dataset.formats.refusal import (
     Int64s,
     Mask,
     Places,
+    Rules,
     ambiguous,
     refuse_rows,
     refused,
 )
+from services.dataset.formats.written import Times, Written
 
-_STAMP: Final = (
-    r"^([0-9./-]+)(?:[T ]+([0-9][0-9:.,]*(?: ?[AaPp][Mm])?)"
-    r" ?((?:Z|UTC|GMT)?(?:[+-]\d{1,2}(?::?\d{2})?)?))?$"
-)
-_DATE: Final = r"^(\d{1,4})([-./])(\d{1,2})([-./])(\d{1,4})$"
-_TIME: Final = r"^(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?: ?([AaPp])[Mm])?$"
-_OFFSET: Final = r"([+-])(\d{1,2}):?(\d{2})?$"
 _DUKASCOPY: Final = ("gmt time", "local time")
 _UNKNOWN_DATE: Final = "has no date as YYYY-MM-DD, YYYYMMDD, DD.MM.YYYY or MM/DD/YYYY"
 
 
+def look_at(texts: Written) -> Look:
+    look = Look()
+    look.count("rows", len(texts))
+    look.count("compact", texts.compact)
+    look.count("year first", texts.year_first)
+    look.count("year last", texts.year_last)
+    look.count("first over 12", texts.year_last & (texts.first > 12))
+    look.count("middle over 12", texts.year_last & (texts.middle > 12))
+    look.count("offsets", texts.has_offset)
+    look.range("day", texts.digits + texts.first * 10_000 + texts.middle * 100 + texts.last)
+    _look_at_times(texts.times, look)
+    return look
+
+
+def _look_at_times(times: Times, look: Look) -> None:
+    numbers = times.numeric
+    look.count("timed", times.present)
+    look.count("numeric times", numbers)
+    look.count("zero-filled", times.zero_filled & numbers)
+    look.count("not at midnight", np.where(numbers, times.value, times.ms) != 0)
+    look.range("width", times.width[times.present])
+    look.range("time", times.value[numbers])
+    look.range("last two", times.value[numbers] % 100)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Civil:
-    """Local dates and times; `offset_ms` (east of UTC) is None when the texts carry none."""
+    """How the texts of a column are read; `order` is None for dates of digits alone, `digits`
+    for times with colons or none."""
 
-    days: Int64s
-    time_ms: Int64s
-    offset_ms: Int64s | None
+    order: DateOrder | None
+    is_timed: bool
+    digits: TimeLayout | None
+    has_offsets: bool
     notes: tuple[str, ...]
 
+    def local(self, texts: Written, places: Places) -> tuple[Int64s, Int64s | None]:
+        """Local milliseconds, and their distance from UTC where the texts tell it."""
+        wrong = "has a time that is no date such as 2024-05-01 14:00"
+        refuse_rows(places, [(wrong, ~texts.is_stamp)])
+        offset_ms = self._offsets(texts, places) if self.has_offsets else None
+        days, exists = self._days(texts, places)
+        refuse_rows(places, [("has a date that does not exist from 1800 to 2200", ~exists)])
+        return days * DAY_MS + self._times(texts.times, places), offset_ms
 
-def civil_of(stamp: pl.Series, time: pl.Series | None, places: Places, options: Options) -> Civil:
-    """What the texts of one column, or of a date and a time column, say."""
-    offset_ms = None
-    date = stamp
-    if time is None:
-        parts = stamp.str.extract_groups(_STAMP).struct.unnest()
-        date, time, offset = parts["1"], parts["2"], parts["3"]
-        refuse_rows(
-            places, [("has a time that is no date such as 2024-05-01 14:00", _mask(date.is_null()))]
-        )
-        offset_ms = _offsets(offset, places)
-    days, notes = _days(date, stamp.name, places, options)
-    time_ms, more = _times(time, days, places, options)
-    return Civil(days=days, time_ms=time_ms, offset_ms=offset_ms, notes=notes + more)
+    def _days(self, texts: Written, places: Places) -> tuple[Int64s, Mask]:
+        first, middle, last = texts.first, texts.middle, texts.last
+        if self.order is None:
+            wrong = "has no date as YYYYMMDD, as the other lines do"
+            refuse_rows(places, [(wrong, ~texts.compact)])
+            return days_of_compact(texts.digits)
+        fits = texts.year_first if self.order is DateOrder.YMD else texts.year_last
+        refuse_rows(places, [(_UNKNOWN_DATE, ~fits)])
+        if self.order is DateOrder.YMD:
+            return days_of(first, middle, last)
+        day, month = (first, middle) if self.order is DateOrder.DAY_FIRST else (middle, first)
+        return days_of(last, month, day)
 
+    def _times(self, times: Times, places: Places) -> Int64s:
+        if not self.is_timed:
+            return np.zeros(len(times.ms), np.int64)
+        refuse_rows(places, [("has no time of day, as other lines do", ~times.present)])
+        if self.digits is None:
+            refuse_rows(places, _broken_times(times))
+            return times.ms
+        wrong = "has no time as HHMM or HHMMSS, as other lines do"
+        refuse_rows(places, [(wrong, ~times.numeric)])
+        time_ms, exists = time_of_day_ms(times.value, self.digits)
+        refuse_rows(places, [(f"has a time that is no {self.digits.upper()}", ~exists)])
+        return time_ms
 
-def _days(
-    date: pl.Series, name: str, places: Places, options: Options
-) -> tuple[Int64s, tuple[str, ...]]:
-    compact = _mask(date.str.contains(r"^\d{8}$").fill_null(False))
-    if compact.mean() > 0.5:
-        refuse_rows(places, [("has no date as YYYYMMDD, as the other lines do", ~compact)])
-        days, exists = days_of_compact(_ints(date))
-        notes: tuple[str, ...] = (f"Dates in {name!r} are YYYYMMDD.",)
-    else:
-        days, exists, notes = _separated_days(date, name, places, options)
-    refuse_rows(places, [("has a date that does not exist from 1800 to 2200", ~exists)])
-    return days, notes
-
-
-def _separated_days(
-    date: pl.Series, name: str, places: Places, options: Options
-) -> tuple[Int64s, Mask, tuple[str, ...]]:
-    parts = date.str.extract_groups(_DATE).struct.unnest()
-    year_first = _mask((parts["1"].str.len_bytes() == 4) & (parts["5"].str.len_bytes() <= 2))
-    year_last = _mask((parts["1"].str.len_bytes() <= 2) & (parts["5"].str.len_bytes() == 4))
-    one_separator = _mask(parts["2"] == parts["4"])
-    fits = (year_first if year_first.sum() > year_last.sum() else year_last) & one_separator
-    refuse_rows(places, [(_UNKNOWN_DATE, ~fits)])
-    first, middle, last = (_ints(parts[group]) for group in ("1", "3", "5"))
-    if year_first.any():
-        _must_not_contradict(options.date_order, DateOrder.YMD)
-        days, exists = days_of(first, middle, last)
-        return days, exists, (f"Dates in {name!r} are year, month, day.",)
-    order, note = _order_of(first, middle, name, options.date_order)
-    day, month = (first, middle) if order is DateOrder.DAY_FIRST else (middle, first)
-    days, exists = days_of(last, month, day)
-    return days, exists, (note,)
+    def _offsets(self, texts: Written, places: Places) -> Int64s:
+        refuse_rows(places, [("has no offset from UTC, as other lines do", ~texts.has_offset)])
+        wrong = "has an offset from UTC that does not exist"
+        refuse_rows(places, [(wrong, ~texts.offset_exists)])
+        return texts.offset_ms
 
 
-def _must_not_contradict(given: DateOrder | None, found: DateOrder) -> None:
-    if given is not None and given is not found:
-        raise refused(f"is {given}, but the year is the first field", field="date_order")
+def _broken_times(times: Times) -> Rules:
+    return [
+        ("has a time of day that is no HH:MM[:SS]", ~times.is_written),
+        ("has a time of day that does not exist", times.is_written & ~times.exists),
+        ("has a time finer than a millisecond", times.finer),
+    ]
 
 
-def _order_of(
-    first: Int64s, second: Int64s, name: str, given: DateOrder | None
-) -> tuple[DateOrder, str]:
+def civil_of(look: Look, name: str, options: Options) -> Civil:
+    """Raises FileRefused, FileAmbiguous."""
+    order, note = _dates(look, name, options)
+    digits = _digits(look, options) if look.counts["timed"] else None
+    told = () if digits is None else (f"Times are {digits.upper()}.",)
+    return Civil(
+        order=order,
+        is_timed=look.counts["timed"] > 0,
+        digits=digits,
+        has_offsets=look.counts["offsets"] > 0,
+        notes=(*note, *told),
+    )
+
+
+def _dates(look: Look, name: str, options: Options) -> tuple[DateOrder | None, tuple[str, ...]]:
+    given = options.date_order
+    if look.most("compact"):
+        return None, (f"Dates in {name!r} are YYYYMMDD.",)
+    if look.counts["year first"] > look.counts["year last"]:
+        if given not in (None, DateOrder.YMD):
+            raise refused(f"is {given}, but the year is the first field", field="date_order")
+        return DateOrder.YMD, (f"Dates in {name!r} are year, month, day.",)
+    if not look.counts["year last"]:
+        return DateOrder.YMD, ()  # no row has a date: each will be refused
+    order, note = _order_of(look, name, given)
+    return order, (note,)
+
+
+def _order_of(look: Look, name: str, given: DateOrder | None) -> tuple[DateOrder, str]:
     if given is DateOrder.YMD:
         raise refused("is ymd, but the year is the last field", field="date_order")
     if given is not None:
         return given, f"Dates in {name!r} are {given}, as given."
     if name.lower() in _DUKASCOPY:
         return DateOrder.DAY_FIRST, f"Dates in {name!r} are day, month, year: a Dukascopy file."
-    over_first, over_second = int((first > 12).sum()), int((second > 12).sum())
+    over_first, over_second = look.counts["first over 12"], look.counts["middle over 12"]
     if over_first == over_second == 0:
         raise ambiguous(
             f"is missing: no date in {name!r} shows whether day or month comes first, "
@@ -121,87 +164,22 @@ def _order_of(
             option="date_order",
         )
     if over_first >= over_second:
-        return (
-            DateOrder.DAY_FIRST,
-            f"Dates in {name!r} are day, month, year: the first goes above 12.",
-        )
-    return (
-        DateOrder.MONTH_FIRST,
-        f"Dates in {name!r} are month, day, year: the second goes above 12.",
-    )
+        why = "day, month, year: the first goes above 12"
+        return DateOrder.DAY_FIRST, f"Dates in {name!r} are {why}."
+    why = "month, day, year: the second goes above 12"
+    return DateOrder.MONTH_FIRST, f"Dates in {name!r} are {why}."
 
 
-def _times(
-    time: pl.Series, days: Int64s, places: Places, options: Options
-) -> tuple[Int64s, tuple[str, ...]]:
-    missing = _mask(time.is_null())
-    if missing.all():
-        return np.zeros(len(days), np.int64), ()
-    refuse_rows(places, [("has no time of day, as other lines do", missing)])
-    numeric = _mask(time.str.contains(r"^\d{1,6}$"))
-    if numeric.mean() <= 0.5:
-        return _written_times(time, places), ()
-    refuse_rows(places, [("has no time as HHMM or HHMMSS, as other lines do", ~numeric)])
-    values = _ints(time)
-    digits = time_digits_of(
-        values,
-        padded=_padded_width(time),
-        days=len(np.unique(days)),
+def _digits(look: Look, options: Options) -> TimeLayout | None:
+    if 2 * look.counts["numeric times"] <= look.counts["rows"]:
+        return None
+    least, most = look.ranges["width"]
+    padded = most if least == most and look.counts["zero-filled"] else 0
+    first_day, last_day = look.ranges["day"]
+    return time_digits_of(
+        look.ranges["time"][1],
+        look.ranges["last two"][1],
+        padded=padded,
+        one_day=first_day == last_day,
         given=options.time_layout,
     )
-    time_ms, exists = time_of_day_ms(values, digits)
-    refuse_rows(places, [(f"has a time that is no {digits.upper()}", ~exists)])
-    return time_ms, (f"Times are {digits.upper()}.",)
-
-
-def _padded_width(time: pl.Series) -> int:
-    """The common width of texts of which some are filled with zeros, else 0."""
-    widths = time.str.len_bytes()
-    width = int(widths.item(0))
-    filled = time.str.starts_with("0") & (widths > 1)
-    return width if bool((widths == width).all()) and bool(filled.any()) else 0
-
-
-def _written_times(time: pl.Series, places: Places) -> Int64s:
-    parts = time.str.extract_groups(_TIME).struct.unnest()
-    refuse_rows(places, [("has a time of day that is no HH:MM[:SS]", _mask(parts["1"].is_null()))])
-    hour, minute = _ints(parts["1"]), _ints(parts["2"])
-    second = _ints(parts["3"].fill_null("0"))
-    nanos = _ints(parts["4"].fill_null("0").str.pad_end(9, "0"))
-    half = parts["5"].str.to_lowercase()
-    twelve = _mask(half.is_not_null())
-    hour_exists = np.where(twelve, (hour >= 1) & (hour <= 12), hour < 24)
-    hour = np.where(twelve, hour % 12 + 12 * _mask((half == "p").fill_null(False)), hour)
-    exists = hour_exists & (minute < 60) & (second < 60)
-    finer = nanos % 1_000_000 != 0
-    refuse_rows(
-        places,
-        [
-            ("has a time of day that does not exist", ~exists),
-            ("has a time finer than a millisecond", finer),
-        ],
-    )
-    return ((hour * 60 + minute) * 60 + second) * 1000 + nanos // 1_000_000
-
-
-def _offsets(offset: pl.Series, places: Places) -> Int64s | None:
-    written = _mask((offset != "").fill_null(False))
-    if not written.any():
-        return None
-    refuse_rows(places, [("has no offset from UTC, as other lines do", ~written)])
-    parts = offset.str.extract_groups(_OFFSET).struct.unnest()
-    hours, minutes = (_ints(parts[group].fill_null("0")) for group in ("2", "3"))
-    refuse_rows(
-        places, [("has an offset from UTC that does not exist", (hours > 15) | (minutes > 59))]
-    )
-    sign: Int64s = np.where(_mask((parts["1"] == "-").fill_null(False)), -1, 1)
-    offset_ms: Int64s = sign * (hours * 60 + minutes) * 60_000
-    return offset_ms
-
-
-def _ints(texts: pl.Series) -> Int64s:
-    return texts.cast(pl.Int64).to_numpy()
-
-
-def _mask(series: pl.Series) -> Mask:
-    return series.fill_null(False).to_numpy().astype(np.bool_, copy=False)

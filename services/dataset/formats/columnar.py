@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,8 +16,10 @@ import pyarrow.parquet as pq
 
 from services.dataset.formats.arrow_limits import check_expansion
 from services.dataset.formats.columns import UNNAMED, Columns, columns_of
+from services.dataset.formats.content import Content
+from services.dataset.formats.decimals import POINT, Decimals
 from services.dataset.formats.options import Format, Kind, Options
-from services.dataset.formats.raw import Raw
+from services.dataset.formats.raw import Block
 from services.dataset.formats.refusal import Places, named, refused
 from services.shared.errors import TooLarge
 
@@ -23,45 +27,128 @@ PARQUET: Final = b"PAR1"
 ARROW_FILE: Final = b"ARROW1"
 ARROW_STREAM: Final = b"\xff\xff\xff\xff"
 _PANDAS_INDEX: Final = "__index_level_0__"
+_ROWS: Final = 65_536
+_BYTES: Final = 8 << 20
+_SAMPLE_ROWS: Final = 1000
 
 
-def read_parquet(content: bytes, kind: Kind, options: Options) -> Raw:
-    with _damage_refused("Parquet"):
-        source = pa.BufferReader(content)
-        schema = pq.read_schema(pa.BufferReader(content))
+@dataclass(frozen=True, kw_only=True)
+class ColumnarSource:
+    """`open` gives the batches of the file from its start."""
+
+    format: Format
+    why: str
+    open: Callable[[], Iterator[pa.RecordBatch]]
+    names: tuple[str, ...]
+    columns: Columns
+    options: Options
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.columns.notes
+
+    @property
+    def used(self) -> Options:
+        return self.options
+
+    @property
+    def decimals(self) -> Decimals:
+        return POINT
+
+    def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
+        return self.format, self.why
+
+    def sample(self) -> Block:
+        first = next(self.pieces())
+        return self.block(Slice(first.batch.slice(0, _SAMPLE_ROWS), 0), frozenset())
+
+    def pieces(self) -> Iterator[Slice]:
+        row, expanded = 0, 0
+        with _damage_refused(self.format):
+            for batch in self.open():
+                batch.validate(full=True)
+                expanded += _text_bytes(batch)
+                _must_fit(expanded, self.options)
+                for start in range(0, batch.num_rows, self._rows):
+                    yield Slice(batch.slice(start, self._rows), row + start)
+                row += batch.num_rows
+        if row == 0:
+            raise refused("has columns, but no rows")
+
+    @property
+    def _rows(self) -> int:
+        """A few MiB, as many as fit a batch of the series store."""
+        return max(1, min(_ROWS, _BYTES // (8 * len(self.names))))
+
+    def block(self, piece: Slice, texts: AbstractSet[str]) -> Block:
+        columns = piece.batch.columns
+        series = {
+            name: _series(name, column, self.columns)
+            for name, column in zip(self.names, columns, strict=True)
+        }
+        numbers = np.arange(piece.row + 1, piece.row + 1 + piece.batch.num_rows)
+        return Block(pl.DataFrame(series), Places("row", numbers))
+
+
+class Slice(NamedTuple):
+    """Rows of a batch, and how many are before them in the file."""
+
+    batch: pa.RecordBatch
+    row: int
+
+
+def parquet_source(content: Content, kind: Kind, options: Options) -> ColumnarSource:
+    with _damage_refused(Format.PARQUET):
+        schema = pq.read_schema(content.path)
         texts = [field.name for field in schema if _is_text(field.type)]
-        file = pq.ParquetFile(source, read_dictionary=texts, page_checksum_verification=True)
-        declared = file.metadata.num_rows * max(1, file.metadata.num_columns) * 8
-        groups = range(file.metadata.num_row_groups)
-        stored = sum(file.metadata.row_group(group).total_byte_size for group in groups)
+
+        def opened() -> pq.ParquetFile:
+            return pq.ParquetFile(
+                content.path,
+                memory_map=True,
+                read_dictionary=texts,
+                page_checksum_verification=True,
+            )
+
+        meta = opened().metadata
+        declared = meta.num_rows * max(1, meta.num_columns) * 8
+        stored = sum(meta.row_group(g).total_byte_size for g in range(meta.num_row_groups))
         _must_fit(max(declared, stored), options)
-        table = file.read()
-        table.validate(full=True)
-    return _raw(table, Format.PARQUET, "Parquet, by its first bytes.", kind, options)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        return opened().iter_batches(batch_size=_ROWS, use_threads=False)
+
+    why = "Parquet, by its first bytes."
+    return _source(Format.PARQUET, why, batches, schema, kind, options)
 
 
-def read_arrow(content: bytes, kind: Kind, options: Options) -> Raw:
-    is_file = content.startswith(ARROW_FILE)
-    with _damage_refused("Arrow"):
-        if is_file and not content.endswith(ARROW_FILE):
+def arrow_source(content: Content, kind: Kind, options: Options) -> ColumnarSource:
+    is_file = content.data[: len(ARROW_FILE)] == ARROW_FILE
+    with _damage_refused(Format.ARROW):
+        whole = pa.memory_map(str(content.path)).read_buffer()
+        if is_file and content.data[-len(ARROW_FILE) :] != ARROW_FILE:
             raise refused("is cut off: its Arrow data has no end")
         # A file is a stream between two magic words: one way to read, one to bound.
-        stream = pa.py_buffer(content)[8 if is_file else 0 :]
+        stream = whole[8 if is_file else 0 :]
         batches = check_expansion(stream, options.max_bytes)
-        if is_file and pa.ipc.open_file(pa.py_buffer(content)).num_record_batches != batches:
+        if is_file and pa.ipc.open_file(whole).num_record_batches != batches:
             raise refused("is damaged: its Arrow footer does not fit its batches")
-        table = pa.ipc.open_stream(stream).read_all()
-        table.validate(full=True)
-    shape = "file" if is_file else "stream"
-    return _raw(table, Format.ARROW, f"Arrow IPC {shape}, by its first bytes.", kind, options)
+        schema = pa.ipc.open_stream(stream).schema
+
+    def opened() -> Iterator[pa.RecordBatch]:
+        return iter(pa.ipc.open_stream(stream))
+
+    why = f"Arrow IPC {'file' if is_file else 'stream'}, by its first bytes."
+    return _source(Format.ARROW, why, opened, schema, kind, options)
 
 
 @contextmanager
-def _damage_refused(what: str) -> Iterator[None]:
+def _damage_refused(what: Format) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        raise refused(f"cannot be read as {what}: it is damaged or cut off") from error
+        name = what.value.capitalize()
+        raise refused(f"cannot be read as {name}: it is damaged or cut off") from error
 
 
 def _must_fit(size: int, options: Options) -> None:
@@ -69,29 +156,37 @@ def _must_fit(size: int, options: Options) -> None:
         raise TooLarge(f"The file expands to {size} bytes; at most {options.max_bytes} are taken.")
 
 
-def _raw(table: pa.Table, format_: Format, why: str, kind: Kind, options: Options) -> Raw:
-    names = [UNNAMED if name == _PANDAS_INDEX else name for name in table.column_names]
-    table = table.rename_columns(names)
+def _source(
+    format_: Format,
+    why: str,
+    opened: Callable[[], Iterator[pa.RecordBatch]],
+    schema: pa.Schema,
+    kind: Kind,
+    options: Options,
+) -> ColumnarSource:
+    with _damage_refused(format_):  # a name may be no UTF-8
+        names = tuple(UNNAMED if name == _PANDAS_INDEX else name for name in schema.names)
     if len(set(names)) != len(names):
         raise refused(f"has columns of the same name among {named(names)}")
-    if table.num_rows == 0:
-        raise refused("has columns, but no rows")
-    moments = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
-    columns = columns_of(names, kind, options, moments=moments)
-    frame = pl.DataFrame({n: _series(n, table[n], columns, options) for n in names})
-    places = Places("row", np.arange(1, table.num_rows + 1, dtype=np.int64))
-    return Raw(
-        frame=frame, places=places, columns=columns, format=format_, notes=(why, *columns.notes)
+    types = zip(names, schema.types, strict=True)
+    moments = [name for name, type_ in types if pa.types.is_temporal(type_)]
+    return ColumnarSource(
+        format=format_,
+        why=why,
+        open=opened,
+        names=names,
+        columns=columns_of(names, kind, options, moments=moments),
+        options=options,
     )
 
 
-def _series(name: str, column: pa.ChunkedArray, columns: Columns, options: Options) -> pl.Series:
+def _series(name: str, column: pa.Array, columns: Columns) -> pl.Series:
     types = pa.types
     is_moment = types.is_timestamp(column.type) or types.is_date(column.type)
     is_plain = types.is_integer(column.type) or types.is_floating(column.type)
     try:
         if _is_text(column.type):
-            return _text(column, options).alias(name)
+            return _polars(column.cast(pa.large_string())).alias(name)
         if name in columns.texts and (is_moment or is_plain):
             return _polars(column).alias(name)
         if name not in columns.texts and _is_number(column.type):
@@ -101,7 +196,7 @@ def _series(name: str, column: pa.ChunkedArray, columns: Columns, options: Optio
     raise refused(f"has the type {column.type} in column {name!r}, which is no number and no text")
 
 
-def _polars(column: pa.ChunkedArray) -> pl.Series:
+def _polars(column: pa.Array) -> pl.Series:
     series = pl.from_arrow(column)
     assert isinstance(series, pl.Series)
     return series
@@ -122,20 +217,20 @@ def _is_number(type_: Any) -> bool:
     return any(is_kind(type_) for is_kind in kinds)
 
 
-def _float64(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _float64(name: str, column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.float64())
     except pa.ArrowInvalid:
         raise refused(f"has integers in column {name!r} that float64 cannot hold exactly") from None
 
 
-def _text(column: pa.ChunkedArray, options: Options) -> pl.Series:
-    """Plain strings, after a look at how long they become: one text may stand for many."""
-    if pa.types.is_dictionary(column.type):
-        chunks = column.chunks
-        lengths = (pc.take(pc.binary_length(c.dictionary), c.indices) for c in chunks)
-        _must_fit(sum(pc.sum(length).as_py() or 0 for length in lengths), options)
-        column = column.cast(pa.large_string())
-    series = _polars(column)
-    _must_fit(int(series.str.len_bytes().sum()), options)
-    return series
+def _text_bytes(batch: pa.RecordBatch) -> int:
+    """How long texts become when each row has its own: one may stand for many."""
+    total = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and _is_text(column.type):
+            lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+            total += pc.sum(lengths).as_py() or 0
+        elif _is_text(column.type):
+            total += pc.sum(pc.binary_length(column.cast(pa.large_string()))).as_py() or 0
+    return total

@@ -47,17 +47,27 @@ class Columns:
         """Those never read as plain numbers."""
         return frozenset(n for n in (self.timestamp, self.time, self.market) if n is not None)
 
+    @property
+    def renames(self) -> dict[str, str]:
+        """Our names by those of the file, where they differ."""
+        return {ours: theirs for ours, theirs in self.values if ours != theirs}
+
 
 def columns_of(
-    names: Sequence[str], kind: Kind, options: Options, *, moments: Sequence[str] = ()
+    names: Sequence[str],
+    kind: Kind,
+    options: Options,
+    *,
+    moments: Sequence[str] = (),
+    left_out: Sequence[str] = (),
 ) -> Columns:
     """Raises FileRefused, FileAmbiguous. `moments` are columns that hold dates by their type."""
     if len(names) > MAX_COLUMNS:
         raise refused(f"has {len(names)} columns, and at most {MAX_COLUMNS} are taken")
     _refuse_bad_names(names)
     timestamp, time = _time_columns(names, options, moments)
-    rest = [name for name in names if name not in (timestamp, time)]
-    market = next((name for name in rest if _plain(name) in _MARKETS), None)
+    rest = [name for name in names if name not in (timestamp, time, *left_out)]
+    market = next((name for name in rest if plain(name) in _MARKETS), None)
     rest = [name for name in rest if name != market]
     renamed = {theirs: ours for ours, theirs in options.columns.items()}
     for option, asked in (("columns", renamed), ("text_columns", options.text_columns)):
@@ -68,11 +78,14 @@ def columns_of(
     values = tuple((ours[name], name) for name in rest)
     _refuse_taken_names([name for name, _ in values], kind)
     together = f" with {time!r}" if time is not None else ""
-    note = f"The time is in column {timestamp!r}{together}."
-    return Columns(timestamp=timestamp, time=time, market=market, values=values, notes=(note,))
+    notes = [f"The time is in column {timestamp!r}{together}."]
+    if left_out:
+        notes.append(f"Columns left out: {named(left_out)}.")
+    return Columns(timestamp=timestamp, time=time, market=market, values=values, notes=tuple(notes))
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as it is compared with those we know."""
     return re.sub(r"\W+", "_", name.strip().strip("<>")).lower()
 
 
@@ -93,18 +106,18 @@ def _time_columns(
     names: Sequence[str], options: Options, moments: Sequence[str]
 ) -> tuple[str, str | None]:
     given = options.timestamp_column
-    plain = {_plain(name): name for name in names}
+    known = {plain(name): name for name in names}
     if given is not None:
         if given not in names:
             raise refused(
                 f"is {given!r}, but the columns are {named(names)}", field="timestamp_column"
             )
-        return given, plain.get("time") if _plain(given) == "date" else None
-    if "timestamp_ms" in plain:
-        return plain["timestamp_ms"], None
-    found = [name for name in names if _plain(name) in _TIMES] or list(moments)
-    if {_plain(name) for name in found} == {"date", "time"}:
-        return plain["date"], plain["time"]
+        return given, known.get("time") if plain(given) == "date" else None
+    if "timestamp_ms" in known:
+        return known["timestamp_ms"], None
+    found = [name for name in names if plain(name) in _TIMES] or list(moments)
+    if {plain(name) for name in found} == {"date", "time"}:
+        return known["date"], known["time"]
     if len(found) > 1:
         raise ambiguous(
             f"is missing: the time could be in {named(found)}", option="timestamp_column"
@@ -122,9 +135,9 @@ def _time_columns(
 def _bars(rest: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
     """Our name for every column: prices by their names, the others by their own."""
     ours = {name: renamed.get(name, name) for name in rest}
-    plain = {_plain(name): name for name in reversed(rest) if name not in renamed}
+    known = {plain(name): name for name in reversed(rest) if name not in renamed}
     for price, aliases in _ALIASES.items():
-        theirs = next((plain[alias] for alias in aliases if alias in plain), None)
+        theirs = next((known[alias] for alias in aliases if alias in known), None)
         if price not in renamed.values() and theirs is not None:
             ours[theirs] = price
     absent = [price for price in PRICES if price not in ours.values()]

@@ -1,122 +1,148 @@
-"""Text files with a line per row: TSSB market history and databases, CSV with a header."""
+"""Text files with a line per row, with a header or of a layout known by its shape."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from services.dataset.formats.columns import BARS, columns_of
+from services.dataset.formats.columns import Columns, columns_of
+from services.dataset.formats.content import Content
+from services.dataset.formats.decimals import Decimals, decimals_of
+from services.dataset.formats.layouts import Layout, layout_of
 from services.dataset.formats.options import Format, Kind, Options
-from services.dataset.formats.raw import Raw
-from services.dataset.formats.refusal import Places, named, refused
-from services.dataset.formats.text import Text, text_of
+from services.dataset.formats.raw import Block
+from services.dataset.formats.refusal import Places, RowsRefused, refuse_rows, refused
+from services.dataset.formats.text import Lines, Piece, TextFile, text_file
 
-_VALUE: Final = re.compile(r"[+-]?[0-9][0-9.,:/ T+-]*(e[+-]?[0-9]+|Z)?", re.IGNORECASE)
-_COMPACT_DATE: Final = re.compile(r"\d{8}")
-_TSSB: Final[Mapping[int, tuple[str, ...]]] = {6: ("Date", *BARS), 7: ("Date", "Time", *BARS)}
 _TSSB_LONGEST: Final = 15
-_SAMPLE_ROWS: Final = 1000
 
 
-def read_text(content: bytes, kind: Kind, options: Options) -> Raw:
-    text = text_of(content, options)
-    first = text.first_fields()
-    if _VALUE.fullmatch(next(filter(None, first), "")):  # no name begins like a date or number
-        return _without_header(text, first, kind, options)
-    if options.format is Format.TSSB_MARKET:
-        raise refused(f"is no TSSB market history, which has no header: it begins {named(first)}")
-    return _with_header(text, tuple(first), kind, options)
+@dataclass(frozen=True, kw_only=True)
+class TextSource:
+    text: TextFile
+    layout: Layout
+    columns: Columns
+    kind: Kind
+    options: Options
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.text.notes, *self.columns.notes, *self.decimals.notes)
 
-def _without_header(text: Text, first: Sequence[str], kind: Kind, options: Options) -> Raw:
-    fits = len(first) in _TSSB and _COMPACT_DATE.fullmatch(first[0]) is not None
-    if (
-        kind is Kind.INDICATORS
-        or not fits
-        or options.format not in (Format.AUTO, Format.TSSB_MARKET)
-    ):
-        raise refused(
-            "has no header with column names; only TSSB market history has none "
-            "(YYYYMMDD [HHMM or HHMMSS] open high low close volume), "
-            f"and the first line of this file is {named(first)}"
+    @property
+    def used(self) -> Options:
+        return replace(self.options, separator=self.text.separator, decimal=self.decimals.mark)
+
+    @cached_property
+    def decimals(self) -> Decimals:
+        values = [theirs for _, theirs in self.columns.values]
+        words = [name for name in values if name not in self.options.text_columns]
+        frame = self.sample().frame
+        return decimals_of(frame.select(words), self.text.separator, self.options)
+
+    def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
+        """TSSB databases and CSV are read alike; the label tells what the file looks like."""
+        if self.layout.format is not Format.CSV or self.options.format is Format.CSV:
+            return self.layout.format, self.layout.why
+        names = self.layout.names
+        is_tssb = names[0].lower() == "date" and dates_only_digits
+        is_tssb = is_tssb and self.columns.timestamp == names[0]
+        if self.options.format is Format.TSSB_DATABASE:
+            if not is_tssb:
+                raise refused("is no TSSB database: its first column is not Date as YYYYMMDD")
+            return Format.TSSB_DATABASE, "TSSB database, as given."
+        short = all(len(name) <= _TSSB_LONGEST for name in names)
+        if self.kind is Kind.INDICATORS and is_tssb and short:
+            return Format.TSSB_DATABASE, "TSSB database: the header begins with Date, as YYYYMMDD."
+        return self.layout.format, self.layout.why
+
+    def sample(self) -> Block:
+        """Without rows when the first lines are broken: reading them all will tell."""
+        try:
+            return self.block(
+                self.text.sample(header=self.layout.has_header), frozenset(self.layout.names)
+            )
+        except RowsRefused:
+            return Block(
+                pl.DataFrame(schema=dict.fromkeys(self.layout.names, pl.String)),
+                Places("line", np.arange(0)),
+            )
+
+    def pieces(self) -> Iterator[Piece]:
+        return self.text.pieces(header=self.layout.has_header)
+
+    def block(self, piece: Piece, texts: AbstractSet[str]) -> Block:
+        lines = self.text.lines(piece)
+        frame = self._split(lines, texts | self.columns.texts)
+        names = dict(zip(frame.columns, self.layout.names, strict=True))
+        stripped = pl.col(pl.String).str.strip_chars()
+        full = pl.when(stripped != "").then(stripped)
+        return Block(frame.with_columns(full.name.keep()).rename(names), lines.places)
+
+    def _split(self, lines: Lines, texts: AbstractSet[str]) -> pl.DataFrame:
+        """The typed read is the fast path; whatever it cannot take is read as text, so that what
+        is wrong can be told by line."""
+        names = self.layout.names
+        strings = dict.fromkeys(map(str, range(len(names))), pl.String)
+        if not lines.data:
+            return pl.DataFrame(schema=strings)
+        if not self.text.is_even(lines):
+            lines = self.text.evened(lines)
+        types = {
+            str(place): pl.String if name in texts or self._is_written(name) else pl.Float64
+            for place, name in enumerate(names)
+        }
+        try:
+            frame = self._read(lines, types)
+        except pl.exceptions.PolarsError:
+            frame = self._read_broken(self.text.evened(lines), strings)
+        if len(frame) != len(lines.places.numbers):
+            raise refused("cannot be split into rows")
+        return frame
+
+    def _is_written(self, name: str) -> bool:
+        """Not as programs write numbers."""
+        return self.decimals.mark == "," or name in self.decimals.grouped
+
+    def _read_broken(self, lines: Lines, strings: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+        try:
+            frame = self._read(lines, strings)
+        except pl.exceptions.PolarsError:
+            raise refused("cannot be split into rows") from None
+        names = self.layout.names
+        repeats = [
+            frame[place].str.strip_chars() == name
+            for place, name in zip(frame.columns, names, strict=True)
+        ]
+        again = pl.DataFrame(dict(zip(strings, repeats, strict=True))).select(
+            pl.all_horizontal(pl.all())
         )
-    names = _TSSB[len(first)]
-    columns = columns_of(names, kind, options)
-    note = f"TSSB market history: no header, {len(first)} fields, the first a date as YYYYMMDD."
-    frame = _frame(text, names, columns.texts, header=0)
-    notes = (note, *text.notes)
-    return Raw(
-        frame=frame, places=text.places, columns=columns, format=Format.TSSB_MARKET, notes=notes
-    )
+        refuse_rows(
+            lines.places, [("repeats the header", again.to_series().fill_null(False).to_numpy())]
+        )
+        return frame
+
+    def _read(self, lines: Lines, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+        return pl.read_csv(
+            lines.data,
+            has_header=False,
+            schema=dict(types),
+            separator=self.text.separator,
+            quote_char='"' if b'"' in lines.data else None,
+        )
 
 
-def _with_header(text: Text, names: tuple[str, ...], kind: Kind, options: Options) -> Raw:
-    columns = columns_of(names, kind, options)
-    places = Places(text.places.noun, text.places.numbers[1:])
-    if not len(places.numbers):
+def text_source(content: Content, kind: Kind, options: Options) -> TextSource:
+    """Raises FileRefused, FileAmbiguous."""
+    text = text_file(content.data, options)
+    layout = layout_of(text.first, kind, options)
+    columns = columns_of(layout.names, kind, options, left_out=layout.left_out)
+    if next(text.pieces(header=layout.has_header), None) is None:
         raise refused("has a header, but no rows")
-    frame = _frame(text, names, columns.texts | set(options.text_columns), header=1)
-    format_, why = _format_of(frame, kind, options)
-    notes = (why, *text.notes, *columns.notes)
-    return Raw(frame=frame, places=places, columns=columns, format=format_, notes=notes)
-
-
-def _format_of(frame: pl.DataFrame, kind: Kind, options: Options) -> tuple[Format, str]:
-    """TSSB databases and CSV are read alike; the label tells what the file looks like."""
-    date = frame.columns[0]
-    is_tssb = date.lower() == "date" and frame[date].dtype == pl.String
-    is_tssb = is_tssb and bool(frame[date].str.contains(r"^\d{8}$").all())
-    if options.format is Format.TSSB_DATABASE:
-        if not is_tssb:
-            raise refused("is no TSSB database: its first column is not Date as YYYYMMDD")
-        return Format.TSSB_DATABASE, "TSSB database, as given."
-    if options.format is Format.CSV:
-        return Format.CSV, "CSV with a header, as given."
-    short = all(len(name) <= _TSSB_LONGEST for name in frame.columns)
-    if kind is Kind.INDICATORS and is_tssb and short:
-        return Format.TSSB_DATABASE, "TSSB database: the header begins with Date, as YYYYMMDD."
-    return Format.CSV, "CSV: the first line has column names."
-
-
-def _frame(
-    text: Text, names: Sequence[str], texts: AbstractSet[str], *, header: int
-) -> pl.DataFrame:
-    """Columns that hold numbers as Float64 where every field is one, all else as stripped text.
-
-    The typed read is the fast path; whatever it cannot take is read as text, so that what is
-    wrong can be told by line.
-    """
-    strings = dict.fromkeys(map(str, range(len(names))), pl.String)
-    sample = _read(text, strings, header, _SAMPLE_ROWS)
-    numeric = sample.select(pl.all().cast(pl.Float64, strict=False).is_not_null().any()).row(0)
-    types: dict[str, type[pl.DataType]] = {
-        str(place): pl.Float64 if is_number and name not in texts else pl.String
-        for place, (name, is_number) in enumerate(zip(names, numeric, strict=True))
-    }
-    try:
-        frame = _read(text, types, header)
-    except pl.exceptions.PolarsError:
-        frame = _read(text, strings, header)
-    if len(frame) != len(text.places.numbers) - header:
-        raise refused("cannot be split into rows")
-    stripped = pl.col(pl.String).str.strip_chars()
-    full = pl.when(stripped != "").then(stripped)
-    return frame.with_columns(full.name.keep()).rename(dict(zip(frame.columns, names, strict=True)))
-
-
-def _read(
-    text: Text, types: Mapping[str, type[pl.DataType]], header: int, rows: int | None = None
-) -> pl.DataFrame:
-    return pl.read_csv(
-        text.data,
-        has_header=False,
-        skip_lines=header,
-        schema=dict(types),
-        separator=text.separator,
-        quote_char='"' if b'"' in text.data else None,
-        n_rows=rows,
-    )
+    return TextSource(text=text, layout=layout, columns=columns, kind=kind, options=options)

@@ -32,9 +32,8 @@ _PER_MS: Final = {Unit.MS: 1, Unit.US: 1_000, Unit.NS: 1_000_000}
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
-def unit_of(values: Int64s, name: str, *, claims_ms: bool) -> Unit:
+def unit_of(largest: int, name: str, *, claims_ms: bool) -> Unit:
     """The unit of a numeric timestamp column by its largest absolute value."""
-    largest = max(int(values.max()), -int(values.min()))
     unit = next((unit for unit, limit in _BELOW if largest < limit), None)
     if unit is None:
         raise refused(f"has {largest} in its time column {name!r}, which is a time in no unit")
@@ -80,21 +79,20 @@ def days_of_compact(dates: Int64s) -> tuple[Int64s, Mask]:
 
 
 def time_digits_of(
-    times: Int64s, *, padded: int, days: int, given: TimeLayout | None
+    largest: int, last_two: int, *, padded: int, one_day: bool, given: TimeLayout | None
 ) -> TimeLayout:
     """Whether a numeric time column is HHMM or HHMMSS, from its largest value and last digits.
 
-    `padded` is the width to which zeros fill the column's texts (0: they do not), `days` the
-    number of different dates. Neither reading is guessed when both make sense: as HHMMSS, a
-    column up to 2359 lies within 24 minutes of midnight, which is credible on a single day only;
-    one a little above 2359 may be HHMM with midnight as 2400.
+    `padded` is the width to which zeros fill the column's texts (0: they do not). Neither reading
+    is guessed when both make sense: as HHMMSS, a column up to 2359 lies within 24 minutes of
+    midnight, which is credible on a single day only; one a little above 2359 may be HHMM with
+    midnight as 2400.
     """
     if given is not None:
         return given
     if padded in (4, 6):
         return TimeLayout.HHMM if padded == 4 else TimeLayout.HHMMSS
-    largest, last_two = int(times.max()), int((times % 100).max())
-    one_morning = days == 1 and 0 < largest <= 2359 and last_two <= 59
+    one_morning = one_day and 0 < largest <= 2359 and last_two <= 59
     around_midnight = 2359 < largest < 10_000
     if one_morning or around_midnight:
         raise ambiguous(

@@ -1,36 +1,90 @@
-"""Value columns as numbers where they hold any, as text where they hold none."""
+"""Value columns as numbers where they hold any, as text where they hold none.
+
+A column with a single number is a column of numbers: what else stands in it is refused rather
+than turned into null or the whole into text. Blocks say what they saw; the file decides.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
 
-from services.dataset.formats.refusal import Places, refuse_rows, refused
+from services.dataset.formats.decimals import COMMAS, POINT, Decimals
+from services.dataset.formats.refusal import Broken, Places, refused
 
 _NOTHING: Final = ("nan", "na", "n/a", "#n/a", "null", "none")
-_NUMBER_WITH_COMMAS: Final = r"^[+-]?[0-9.]*,[0-9.,]*$"
+_SHOWN: Final = 40
 
 
-def numbers_of(series: pl.Series, places: Places, *, must: bool, text: bool) -> pl.Series:
-    """Float64 with null for what is missing, or String. `must`: numbers or refusal.
+@dataclass
+class Seen:
+    """The columns in which some block holds numbers, words, or what may be numbers with commas."""
 
-    A column with a single number is a column of numbers: what else stands in it is refused
-    rather than turned into null or the whole into text.
-    """
-    if series.dtype != pl.String:
-        if text:
-            raise refused(f"names {series.name!r}, which is no text in it", field="text_columns")
-        return series.fill_nan(None)
-    if text and not must:
-        return series
-    said = series.set(series.str.to_lowercase().is_in(_NOTHING).fill_null(False), None)
-    numbers = said.cast(pl.Float64, strict=False)
-    bad = said.is_not_null() & numbers.is_null()
-    only_text = bad.any() and numbers.null_count() == len(numbers)
-    if only_text and not must and not said.str.contains(_NUMBER_WITH_COMMAS).any():
-        return series
-    example = said.filter(bad).first() if bad.any() else None
-    rule = f"has no number in {series.name!r} (but {str(example)[:40]!r}, for example)"
-    refuse_rows(places, [(rule, bad.to_numpy())])
-    return numbers.fill_nan(None)
+    numbers: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    commas: set[str] = field(default_factory=set)
+
+    def add(self, other: Seen) -> None:
+        self.numbers |= other.numbers
+        self.words |= other.words
+        self.commas |= other.commas
+
+    def texts(self) -> set[str]:
+        return self.words - self.numbers - self.commas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    frame: pl.DataFrame
+    seen: Seen
+    broken: tuple[Broken, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """`prices` are numbers whatever they hold; `kept` stay text, asked for by the user."""
+
+    prices: AbstractSet[str]
+    kept: AbstractSet[str]
+    decimals: Decimals = POINT
+
+    def judged(self, block: pl.DataFrame, places: Places, texts: AbstractSet[str]) -> Judged:
+        """Float64 with null for what is missing, or String for `texts` and what is kept."""
+        frame = block.with_columns(pl.col(pl.Float64).fill_nan(None))
+        floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
+        if wrong := next((name for name in floats if name in self.kept), None):
+            raise refused(f"names {wrong!r}, which is no text in it", field="text_columns")
+        nulls = frame.select(pl.col(floats).null_count()).row(0) if floats else ()
+        seen = Seen({n for n, count in zip(floats, nulls, strict=True) if count < len(frame)})
+        broken: list[Broken] = []
+        columns: list[pl.Series] = []
+        for name in frame.columns:
+            series = frame[name]
+            if series.dtype == pl.String and (name not in self.kept or name in self.prices):
+                series, wrong_rows = self._of_text(series, places, seen, name in texts)
+                broken.extend(wrong_rows)
+            columns.append(series)
+        return Judged(frame=pl.DataFrame(columns), seen=seen, broken=tuple(broken))
+
+    def _of_text(
+        self, series: pl.Series, places: Places, seen: Seen, is_text: bool
+    ) -> tuple[pl.Series, Iterable[Broken]]:
+        name = series.name
+        said = series.set(series.str.to_lowercase().is_in(_NOTHING).fill_null(False), None)
+        numbers = self.decimals.numbers(said)
+        bad = said.is_not_null() & numbers.is_null()
+        if numbers.null_count() < len(numbers):
+            seen.numbers.add(name)
+        if bad.any():
+            seen.words.add(name)
+            if name in self.prices or said.str.contains(COMMAS).any():
+                seen.commas.add(name)
+        if is_text or not bad.any():
+            return (series if is_text else numbers.fill_nan(None)), ()
+        example = f" (but {str(said.filter(bad).first())[:_SHOWN]!r}, for example)"
+        rule = f"has no number in {name!r}"
+        return numbers.fill_nan(None), [places.broken(rule, bad.to_numpy(), example)]

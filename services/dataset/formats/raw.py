@@ -1,24 +1,53 @@
-"""What a reader of one format hands over: the file's columns, named as there, unjudged."""
+"""What a reader of one format hands over: blocks of columns as in the file, unjudged."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
-    from services.dataset.formats.columns import Columns
-    from services.dataset.formats.options import Format
-    from services.dataset.formats.refusal import Places
+from services.dataset.formats.columns import Columns
+from services.dataset.formats.decimals import Decimals
+from services.dataset.formats.options import Format, Options
+from services.dataset.formats.refusal import Places
 
 
-@dataclass(frozen=True, kw_only=True)
-class Raw:
+@dataclass(frozen=True)
+class Block:
     """A Float64 column may hold NaN; a String one may hold numbers; null is an empty field."""
 
     frame: pl.DataFrame
     places: Places
-    columns: Columns
-    format: Format
-    notes: tuple[str, ...]
+
+
+class Source(Protocol):
+    """One file, read any number of times."""
+
+    @property
+    def columns(self) -> Columns: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def used(self) -> Options:
+        """The options, with what was guessed of the layout filled in."""
+
+    @property
+    def decimals(self) -> Decimals: ...
+
+    def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
+        """The format, which may hang on the time column being YYYYMMDD, and how it was known."""
+
+    def sample(self) -> Block:
+        """The first rows, all as text where the format does not know types."""
+
+    def pieces(self) -> Iterator[Any]:
+        """What `block` takes, in order: reading it is quick, and one at a time."""
+
+    def block(self, piece: Any, texts: AbstractSet[str]) -> Block:
+        """In any thread. `texts` are columns of text: all others are read as numbers if they
+        can be, and as text if not. Raises FileRefused."""

@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from services.dataset.domain.times import disorder
 from services.dataset.formats.columns import PRICES
-from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, refused
+from services.dataset.formats.refusal import (
+    Broken,
+    Int64s,
+    Ledger,
+    Mask,
+    Places,
+    Rules,
+    broken_rows,
+    refused,
+)
 
-Broken = list[tuple[str, Mask]]
-
+_INNER: Final = "has no value at all, between rows that have some,"
 _BACKWARD: Final = "has a time before that of the row above it"
 
 
-def broken_times(ms: Int64s) -> Broken:
-    """The rows that do not come after the one above them."""
-    repeated, backward = disorder(ms)
-    if len(ms) > 2 and bool(backward[1:].all()):
-        raise refused("has its newest row first: sort it by time, oldest first")
-    return [("repeats the time of the row above it", repeated), (_BACKWARD, backward)]
+class TimeOrder:
+    """Whether each row comes after the one above it, from block to block."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._rows = 0
+        self._backward = 0
+
+    def broken(self, ms: Int64s) -> Rules:
+        if not len(ms):
+            return []
+        steps = np.diff(ms, prepend=ms[0] - 1 if self._last is None else self._last)
+        self._last = int(ms[-1])
+        backward = steps < 0
+        self._rows += len(ms)
+        self._backward += int(np.count_nonzero(backward))
+        return [("repeats the time of the row above it", steps == 0), (_BACKWARD, backward)]
+
+    def close(self) -> None:
+        if self._rows > 2 and self._backward == self._rows - 1:
+            raise refused("has its newest row first: sort it by time, oldest first")
 
 
-def broken_bars(frame: pl.DataFrame) -> Broken:
+def broken_bars(frame: pl.DataFrame) -> Rules:
     """Prices are there, above 0 and in order; nothing is infinite, no volume below 0."""
     open_, high, low, close = (_floats(frame[name]) for name in PRICES)
     missing = np.logical_or.reduce([np.isnan(price) for price in (open_, high, low, close)])
@@ -42,36 +63,60 @@ def broken_bars(frame: pl.DataFrame) -> Broken:
     ]
 
 
-def broken_numbers(frame: pl.DataFrame) -> Broken:
-    numbers = [series for series in frame if series.dtype == pl.Float64]
-    found = [(series, series.is_infinite().fill_null(False)) for series in numbers]
+def broken_numbers(frame: pl.DataFrame) -> list[tuple[str, Mask]]:
+    numbers = frame.select(pl.col(pl.Float64))
+    found = numbers.select(pl.all().is_infinite().any()).row(0) if numbers.width else ()
+    names = [name for name, is_found in zip(numbers.columns, found, strict=True) if is_found]
     return [
-        (f"has an infinite value in {series.name!r}", bad.to_numpy())
-        for series, bad in found
-        if bad.any()
+        (f"has an infinite value in {name!r}", np.isinf(_floats(numbers[name]))) for name in names
     ]
 
 
-def empty_edges(frame: pl.DataFrame, places: Places) -> tuple[int, int]:
-    """How many rows without any value stand at the head and at the tail.
+class EmptyEdges:
+    """Counts rows without any value at the head and at the tail.
 
     One between others is refused: TSSB leaves records out at the edges only (DOMAIN §2).
     """
-    empty: Mask = frame.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
-    if empty.all():
-        raise refused("has no value in any row")
-    head = int(np.argmin(empty))
-    tail = int(np.argmin(empty[::-1]))
-    inner = empty.copy()
-    inner[:head] = False
-    inner[len(inner) - tail :] = False
-    refuse_rows(places, [("has no value at all, between rows that have some,", inner)])
-    return head, tail
+
+    def __init__(self) -> None:
+        self.head = 0
+        self.tail = 0
+        self._has_begun = False
+        self._open: Broken | None = None
+        self._inner = Ledger()
+
+    def add(self, frame: pl.DataFrame, places: Places) -> None:
+        empty = _empty(frame)
+        full = np.flatnonzero(~empty)
+        begins, ends = (int(full[0]), int(full[-1]) + 1) if len(full) else (len(empty), len(empty))
+        if not self._has_begun:
+            self.head += begins
+            empty[:begins] = False
+        if len(full):
+            self._has_begun = True
+            self._inner.note([self._open] if self._open else [])
+            self._open, self.tail = None, 0
+            self._inner.note(
+                broken_rows(places, [(_INNER, empty & (np.arange(len(empty)) < ends))])
+            )
+            empty[:ends] = False
+        if empty.any():
+            later = places.broken(_INNER, empty)
+            self._open = self._open.and_then(later) if self._open else later
+            self.tail += later.count
+
+    def close(self) -> None:
+        """Raises what was found."""
+        if not self._has_begun:
+            raise refused("has no value in any row")
+        self._inner.close()
 
 
-def null_counts(frame: pl.DataFrame) -> Mapping[str, int]:
-    counts = {series.name: series.null_count() for series in frame}
-    return {name: count for name, count in counts.items() if count}
+def _empty(frame: pl.DataFrame) -> Mask:
+    if not all(frame.null_count().row(0)):
+        return np.zeros(len(frame), np.bool_)
+    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    return np.array(empty.to_numpy())
 
 
 def _floats(series: pl.Series) -> NDArray[np.float64]:

@@ -1,16 +1,16 @@
-"""A text file as clean lines: UTF-8, one newline each, no blank ones, numbered as in the file.
+"""A text file as blocks of clean lines: UTF-8, one newline each, no blank ones, numbered.
 
-Everything is done on the whole buffer with numpy; polars then sees only well-formed input.
+Everything is done on whole blocks with numpy; polars then sees only well-formed input.
 """
 
 from __future__ import annotations
 
 import csv
-import io
+import mmap
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,100 +22,196 @@ _BOM: Final = b"\xef\xbb\xbf"
 _NEWLINE, _SPACE, _QUOTE = 10, 32, 34
 _SEPARATORS: Final = ("\t", ";", ",")
 _NAMES: Final = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces", "|": "bars"}
-_SAMPLE: Final = 100
-_BLOCK: Final = 1 << 20
+_SAMPLE_LINES: Final = 100
+_BLOCK: Final = 4 << 20
+_WIDE_BLOCK: Final = 16 << 20  # fewer and longer batches where there are many columns
+_WIDE: Final = 200
+_SAMPLE: Final = 1 << 20
+_LONGEST_LINE: Final = 4 << 20
 
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """Lines that all have as many fields as the first; `data` ends with a newline."""
+class Piece(NamedTuple):
+    """Whole lines of the file, the first of which has this number."""
+
+    data: bytes
+    line: int
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines with as many fields each; `data` ends with a newline or is empty."""
 
     data: bytes
     places: Places
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFile:
+    """`start` is where the first line with anything in it begins, `line` its number."""
+
+    data: mmap.mmap
+    newline: bytes
+    start: int
+    line: int
     separator: str
+    first: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def first_fields(self) -> list[str]:
-        first = self.data[: self.data.index(b"\n")]
-        return next(_split([first.decode()], self.separator))
+    def pieces(self, *, header: int) -> Iterator[Piece]:
+        start = self.data.find(self.newline, self.start) + 1 if header else self.start
+        if start or not header:
+            size = _WIDE_BLOCK if len(self.first) > _WIDE else _BLOCK
+            yield from _pieces(self.data, self.newline, start, self.line + header, size)
+
+    def sample(self, *, header: int) -> Piece:
+        whole = next(self.pieces(header=header), Piece(b"", self.line))
+        end = whole.data.rfind(self.newline, 0, _SAMPLE) + 1 or len(whole.data)
+        return Piece(whole.data[:end], whole.line)
+
+    def lines(self, piece: Piece) -> Lines:
+        """Raises FileRefused for what is no text."""
+        data, places = _clean(piece, self.newline)
+        return Lines(_single_spaced(data) if self.separator == " " else data, places)
+
+    def is_even(self, lines: Lines) -> bool:
+        """Whether lines have as many fields as the first, unless some have more and some less."""
+        if b'"' in lines.data:
+            return False
+        codes = np.frombuffer(lines.data, np.uint8)
+        found = int(np.count_nonzero(codes == ord(self.separator)))
+        return found == len(lines.places.numbers) * (len(self.first) - 1)
+
+    def evened(self, lines: Lines) -> Lines:
+        """Without separators at the ends of lines; refused when lines differ in length."""
+        codes = np.frombuffer(lines.data, np.uint8)
+        ends = np.flatnonzero(codes == _NEWLINE)
+        counts = np.diff(np.flatnonzero(self._marks(codes, ends, lines)), prepend=-1)
+        trailing = codes[ends - 1] == ord(self.separator)
+        fields = len(self.first)
+        surplus = trailing & (counts == fields + 1)
+        rule = f"does not have the {fields} fields of the first line"
+        refuse_rows(lines.places, [(rule, counts - surplus != fields)])
+        if not surplus.any():
+            return lines
+        keep = np.ones(len(codes), np.bool_)
+        keep[ends[surplus] - 1] = False
+        return Lines(codes[keep].tobytes(), lines.places)
+
+    def _marks(self, codes: Bytes, ends: Int64s, lines: Lines) -> Mask:
+        """For every separator and line end, in order, whether it is a line end."""
+        separates = codes == ord(self.separator)
+        if b'"' in lines.data:
+            separates &= ~_quoted(codes, ends, lines.places, self.separator)
+        marks: Mask = codes[separates | (codes == _NEWLINE)] == _NEWLINE
+        return marks
 
 
-def text_of(raw: bytes, options: Options) -> Text:
-    """Raises FileRefused for what is no text and for lines of unequal length."""
-    data, numbers = _without_blank_lines(_decoded(raw))
-    separator, notes = _separator_of(data, options)
+def text_file(data: mmap.mmap, options: Options) -> TextFile:
+    """Raises FileRefused for what cannot be split into lines of fields."""
+    bom = len(_BOM) if data[: len(_BOM)] == _BOM else 0
+    head = data[: bom + _LONGEST_LINE]
+    newline = b"\n" if b"\n" in head or b"\r" not in head else b"\r"
+    start, line = _first_line(data, newline, bom)
+    piece = next(_pieces(data, newline, start, line, _SAMPLE))
+    sample = _clean(piece, newline)[0].decode().split("\n")[:-1][:_SAMPLE_LINES]
+    separator, notes = _separator_of(sample, options)
     if separator == " ":
-        data = _single_spaced(data)
-    text = Text(data=data, places=Places("line", numbers), separator=separator, notes=notes)
-    return _even(text)
+        sample[0] = _single_spaced(f"{sample[0]}\n".encode()).decode().removesuffix("\n")
+    fields = next(_split(sample[:1], separator))
+    has_trailing = sample[0].endswith(separator) and not fields[-1]
+    if any(text.endswith(separator) for text in sample):
+        notes = (*notes, "Separators at the ends of lines are left out.")
+    return TextFile(
+        data=data,
+        newline=newline,
+        start=start,
+        line=line,
+        separator=separator,
+        first=tuple(fields[:-1] if has_trailing else fields),
+        notes=notes,
+    )
 
 
-def _decoded(raw: bytes) -> bytes:
-    if b"\0" in raw:
-        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+def _first_line(data: mmap.mmap, newline: bytes, start: int) -> tuple[int, int]:
+    """Where the first line that is not blank begins, and its number."""
+    line = 1
+    while start < len(data):
+        block = data[start : start + _BLOCK]
+        if found := re.search(rb"[^\x00-\x20]|\x00", block):
+            line += block.count(newline, 0, found.start())
+            return start + block.rfind(newline, 0, found.start()) + 1, line
+        line += block.count(newline)
+        start += len(block)
+    raise refused("is empty")
+
+
+def _pieces(data: mmap.mmap, newline: bytes, start: int, line: int, size: int) -> Iterator[Piece]:
+    while start < len(data):
+        limit = start + size + _LONGEST_LINE
+        end = data.find(newline, start + size, limit) + 1 or min(len(data), limit)
+        piece = Piece(data[start:end], line)
+        if end == limit < len(data) and not piece.data.endswith(newline):
+            _refuse_long_line(piece, newline)
+        yield piece
+        start = end
+        line += piece.data.count(newline)
+
+
+def _refuse_long_line(piece: Piece, newline: bytes) -> None:
+    line = piece.line + piece.data.count(newline)
+    raise refused(f"has more than {_LONGEST_LINE} bytes in line {line}: no row is that long")
+
+
+def _clean(piece: Piece, newline: bytes) -> tuple[bytes, Places]:
+    data = piece.data
+    if b"\0" in data:
+        line = piece.line + data.count(newline, 0, data.index(b"\0"))
         raise refused(f"has a NUL byte in line {line}: it is no text file")
-    if not raw.isascii():
-        _refuse_other_encodings(raw)
-    data = raw.removeprefix(_BOM)
+    if not data.isascii():
+        _refuse_other_encodings(piece, newline)
     if b"\r" in data:
-        data = _with_newlines(data)
-    return data if data.endswith(b"\n") else data + b"\n"
+        data = data.replace(b"\r", b"\n") if newline == b"\r" else _with_newlines(data)
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    return _without_blank_lines(data, piece.line)
 
 
-def _refuse_other_encodings(raw: bytes) -> None:
-    for start, block in line_blocks(raw):
-        try:
-            block.decode()
-        except UnicodeDecodeError as error:
-            at = start + error.start
-            line = raw.count(b"\n", 0, at) + 1
-            raise refused(f"is not UTF-8: line {line} has the byte 0x{raw[at]:02x}") from None
+def _refuse_other_encodings(piece: Piece, newline: bytes) -> None:
+    try:
+        piece.data.decode()
+    except UnicodeDecodeError as error:
+        line = piece.line + piece.data.count(newline, 0, error.start)
+        byte = piece.data[error.start]
+        raise refused(f"is not UTF-8: line {line} has the byte 0x{byte:02x}") from None
 
 
 def _with_newlines(data: bytes) -> bytes:
-    """One newline for every CRLF (or CR, when there is no newline at all)."""
-    if b"\n" not in data:
-        return data.replace(b"\r", b"\n")
-    lines = io.BytesIO()
-    for _, block in line_blocks(data):
-        block = block.replace(b"\r\n", b"\n")
-        lines.write(re.sub(rb"\r+\n", b"\n", block) if b"\r" in block else block)
-    return lines.getvalue()
+    """One newline for every CRLF."""
+    data = data.replace(b"\r\n", b"\n")
+    return re.sub(rb"\r+\n", b"\n", data) if b"\r" in data else data
 
 
-def line_blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Whole lines, about a MiB at a time: bytes are worked on with the interpreter locked, and
-    in one go the event loop would stand still for all of them."""
-    start = 0
-    while start < len(data):
-        end = data.find(b"\n", start + _BLOCK) + 1 or len(data)
-        yield start, data[start:end]
-        start = end
-
-
-def _without_blank_lines(data: bytes) -> tuple[bytes, Int64s]:
+def _without_blank_lines(data: bytes, line: int) -> tuple[bytes, Places]:
     codes = np.frombuffer(data, np.uint8)
-    ends = _line_ends(codes)
+    ends = np.flatnonzero(codes == _NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1])
+    numbers = np.arange(line, line + len(ends))
     if bool((codes[starts] > _SPACE).all()):
-        return data, np.arange(1, len(ends) + 1)
+        return data, Places("line", numbers)
     kept: Mask = np.logical_or.reduceat(codes > _SPACE, starts)
-    if not kept.any():
-        raise refused("is empty")
-    return codes[np.repeat(kept, ends + 1 - starts)].tobytes(), np.flatnonzero(kept) + 1
+    return codes[np.repeat(kept, ends + 1 - starts)].tobytes(), Places("line", numbers[kept])
 
 
-def _separator_of(data: bytes, options: Options) -> tuple[str, tuple[str, ...]]:
+def _separator_of(sample: list[str], options: Options) -> tuple[str, tuple[str, ...]]:
     if options.separator is not None:
         if len(options.separator) != 1 or not options.separator.isascii():
             raise refused(f"is {options.separator!r}: give one ASCII character", field="separator")
         if options.separator in '"\r\n\0.+-' or options.separator.isalnum():
             raise refused(f"is {options.separator!r}, which cannot separate", field="separator")
         return options.separator, ()
-    whole_lines = max(data.rfind(b"\n", 0, 1 << 16), data.index(b"\n"))
-    sample = [line.strip(" ") for line in data[:whole_lines].decode().split("\n")[:_SAMPLE]]
+    sample = [line.strip(" ") for line in sample]
     separator = next((s for s in _SEPARATORS if _splits_evenly(sample, s)), None)
     if separator is None:
         present = next((s for s in _SEPARATORS if s in sample[0]), " ")
@@ -152,56 +248,16 @@ def _single_spaced(data: bytes) -> bytes:
     return bytes(codes[~((codes == _SPACE) & at_end)])
 
 
-def _even(text: Text) -> Text:
-    """The text without separators at the ends of lines; refused when lines differ in length."""
-    codes = np.frombuffer(text.data, np.uint8)
-    ends = _line_ends(codes)
-    counts = np.diff(np.flatnonzero(_marks(codes, ends, text)), prepend=-1)
-    trailing = codes[ends - 1] == ord(text.separator)
-    header = counts[0] - (1 if trailing[0] and not text.first_fields()[-1] else 0)
-    surplus = trailing & (counts == header + 1)
-    rule = f"does not have the {header} fields of the first line"
-    refuse_rows(text.places, [(rule, counts - surplus != header)])
-    if not surplus.any():
-        return text
-    keep = np.ones(len(codes), np.bool_)
-    keep[ends[surplus] - 1] = False
-    note = "Separators at the ends of lines were left out."
-    return replace(text, data=codes[keep].tobytes(), notes=(*text.notes, note))
-
-
-def _line_ends(codes: Bytes) -> Int64s:
-    return np.concatenate([np.flatnonzero(b == _NEWLINE) + start for start, b in _blocks(codes)])
-
-
-def _marks(codes: Bytes, ends: Int64s, text: Text) -> Mask:
-    """For every separator and line end, in order, whether it is a line end."""
-    separator = ord(text.separator)
-    if _QUOTE in text.data:
-        separates = (codes == separator) & ~_quoted(codes, ends, text)
-        found = codes[separates | (codes == _NEWLINE)]
-    else:
-        found = np.concatenate([b[(b == separator) | (b == _NEWLINE)] for _, b in _blocks(codes)])
-    marks: Mask = found == _NEWLINE
-    return marks
-
-
-def _blocks(codes: Bytes) -> Iterator[tuple[int, Bytes]]:
-    """Pieces small enough that what is made of them stays in the processor's cache."""
-    for start in range(0, len(codes), _BLOCK):
-        yield start, codes[start : start + _BLOCK]
-
-
-def _quoted(codes: Bytes, ends: Int64s, text: Text) -> Mask:
+def _quoted(codes: Bytes, ends: Int64s, places: Places, separator: str) -> Mask:
     """Which bytes lie inside quotes; these must span whole fields and end on their line."""
     inside: Mask = (np.cumsum(codes == _QUOTE, dtype=np.uint8) & 1).astype(np.bool_)
-    refuse_rows(text.places, [("has a quote that does not end there", inside[ends])])
+    refuse_rows(places, [("has a quote that does not end there", inside[ends])])
     quotes = np.flatnonzero(codes == _QUOTE)
     before = np.where(quotes[::2] > 0, codes[quotes[::2] - 1], _NEWLINE)
     after = codes[quotes[1::2] + 1]
-    edges = (ord(text.separator), _NEWLINE, _QUOTE)
+    edges = (ord(separator), _NEWLINE, _QUOTE)
     stray = np.repeat(~np.isin(before, edges) | ~np.isin(after, edges), 2)
     broken = np.zeros(len(ends), np.bool_)
     broken[np.searchsorted(ends, quotes[stray])] = True
-    refuse_rows(text.places, [("has quotes around a part of a field", broken)])
+    refuse_rows(places, [("has quotes around a part of a field", broken)])
     return inside

@@ -1,8 +1,13 @@
-"""The time column of a file, whatever its shape, as UTC milliseconds."""
+"""The time column of a file, whatever its shape, as UTC milliseconds.
+
+Blocks are looked at first (`look_at`, in any thread), then it is decided over the whole column
+what they hold (`clock_of`), then each is turned into instants (`Clock.instants`).
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,109 +15,180 @@ import numpy as np
 import polars as pl
 
 from services.dataset.domain.times import DAY_MS, outside_years
-from services.dataset.formats.civil import civil_of
-from services.dataset.formats.instants import (
-    days_of_compact,
-    time_of_day_ms,
-    to_ms,
-    unit_note,
-    unit_of,
-)
-from services.dataset.formats.options import Options, TimeLayout, Unit
+from services.dataset.formats import civil, epochs
+from services.dataset.formats.civil import Civil
+from services.dataset.formats.epochs import Epochs
+from services.dataset.formats.instants import to_ms
+from services.dataset.formats.looks import Look
+from services.dataset.formats.options import Options, Unit
 from services.dataset.formats.refusal import Int64s, Mask, Places, ambiguous, refuse_rows, refused
-
-Instants = tuple[Int64s, tuple[str, ...]]
+from services.dataset.formats.written import written
 
 _LOCAL: Final = re.compile(r"(?<![a-z])local(?![a-z])", re.IGNORECASE)
-_NUMBER: Final = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 _ZONES_END_MS: Final = int(np.datetime64("2100-01-01", "ms").astype(np.int64))
-_EXACT: Final = 2.0**53
-_COMPACT: Final = ((8, "YYYYMMDD"), (12, "YYYYMMDDHHMM"), (14, "YYYYMMDDHHMMSS"))
 _SESSION: Final = "Daily bars: the date of the session at 00:00 UTC"
 
+Local = tuple[Int64s, Int64s | None]
 
-def instants_of(
-    stamp: pl.Series, time: pl.Series | None, places: Places, options: Options
-) -> Instants:
-    """UTC milliseconds of every row. Raises FileRefused, FileAmbiguous."""
+
+class Temporal:
+    """A column that holds dates or moments by its type."""
+
+    notes: tuple[str, ...] = ()
+    has_offsets = False
+
+    def local(self, stamp: pl.Series, places: Places) -> Local:
+        if isinstance(stamp.dtype, pl.Date):
+            return stamp.to_physical().cast(pl.Int64).to_numpy() * DAY_MS, None
+        assert isinstance(stamp.dtype, pl.Datetime)
+        ms = to_ms(stamp.to_physical().to_numpy(), Unit(stamp.dtype.time_unit), places)
+        _check_years(ms, places)
+        if stamp.dtype.time_zone is None:
+            return ms, None
+        plain = stamp.dt.replace_time_zone(None).dt.cast_time_unit("ms")
+        local = plain.to_physical().to_numpy()
+        return local, local - ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """How a time column is read. `is_session`: dates without a time of day stay as they are.
+    `used` are the options with what was decided filled in."""
+
+    reading: Civil | Epochs | Temporal
+    is_session: bool
+    zone: str | None
+    notes: tuple[str, ...]
+    used: Options
+
+    @property
+    def dates_only_digits(self) -> bool:
+        """Whether dates are written YYYYMMDD."""
+        reading = self.reading
+        if isinstance(reading, Civil):
+            return reading.order is None
+        return isinstance(reading, Epochs) and reading.width == 8
+
+    def instants(self, stamp: pl.Series, time: pl.Series | None, places: Places) -> Int64s:
+        """UTC milliseconds of a block's rows."""
+        local, offset_ms = self._local(stamp, time, places)
+        if self.is_session:
+            ms = local
+        elif offset_ms is not None:
+            ms = local - offset_ms
+        else:
+            ms = local if self.zone is None else _from_zone(local, self.zone, places)
+        _check_years(ms, places)
+        return ms
+
+    def _local(self, stamp: pl.Series, time: pl.Series | None, places: Places) -> Local:
+        if isinstance(self.reading, Civil):
+            return self.reading.local(_written(stamp, time), places)
+        return self.reading.local(stamp, places)
+
+
+def broken_moments(stamp: pl.Series, time: pl.Series | None) -> Mask:
+    """Rows without a time."""
     absent = stamp.is_null() if time is None else stamp.is_null() | time.is_null()
-    refuse_rows(places, [("has no time", absent.to_numpy())])
-    ms, notes = _read(stamp, time, places, options)
-    _check_years(ms, places)
-    return ms, notes
+    return absent.to_numpy()
 
 
-def _check_years(ms: Int64s, places: Places) -> None:
-    refuse_rows(places, [("has a time outside the years 1800 to 2200", outside_years(ms))])
+def look_at(stamp: pl.Series, time: pl.Series | None) -> Look:
+    """Of rows that all have a time."""
+    if stamp.dtype.is_temporal() and time is None:
+        return _look_at_moments(stamp)
+    if not (stamp.dtype.is_temporal() or stamp.dtype.is_numeric() or stamp.dtype == pl.String):
+        raise refused(f"has the type {stamp.dtype} in its time column {stamp.name!r}")
+    look = Look()
+    if time is None:
+        look = epochs.look_at(stamp)
+        if look.all("numbers"):
+            return look
+    texts = civil.look_at(_written(stamp, time))
+    del texts.counts["rows"]
+    if time is not None:
+        look.count("rows", len(stamp))
+    look.add(texts)
+    return look
 
 
-def _read(stamp: pl.Series, time: pl.Series | None, places: Places, options: Options) -> Instants:
-    if stamp.dtype.is_temporal() and time is not None:
-        stamp = stamp.cast(pl.Date).cast(pl.String)
-    if stamp.dtype.is_temporal():
-        return _temporal(stamp, places, options)
-    if time is None and _is_numeric(stamp):
-        return _numeric(stamp, places, options)
+def _look_at_moments(stamp: pl.Series) -> Look:
+    if not isinstance(stamp.dtype, pl.Date | pl.Datetime):
+        raise refused(f"has the type {stamp.dtype} in its time column {stamp.name!r}")
+    look = Look()
+    look.count("rows", len(stamp))
+    if isinstance(stamp.dtype, pl.Datetime):
+        naive = stamp.dt.replace_time_zone(None)
+        look.count("not at midnight", (naive != naive.dt.truncate("1d")).to_numpy())
+        look.count("offsets", len(stamp) if stamp.dtype.time_zone else 0)
+    return look
+
+
+def clock_of(
+    look: Look, stamp: pl.Series, options: Options, *, has_time: bool, no_zone: str | None
+) -> Clock:
+    """Of what all blocks show; `stamp` is the column's name and type. `no_zone`: why times
+    without an offset need one. Raises FileRefused, FileAmbiguous."""
+    name = stamp.name
+    if stamp.dtype.is_temporal() and not has_time:
+        return _placed(Temporal(), look, name, options, no_zone)
+    if not has_time and look.most("numbers"):
+        found = epochs.epochs_of(look, name, options)
+        if found.width:
+            return _placed(found, look, name, options, no_zone)
+        if options.zone not in (None, "UTC"):
+            raise refused("is given, but the times are numbers, which are UTC", field="zone")
+        used = replace(options, unit=found.unit)
+        return Clock(reading=found, is_session=False, zone=None, notes=found.notes, used=used)
     if options.unit is not None:
-        raise refused(f"is given, but {stamp.name!r} holds written dates", field="unit")
-    texts = None if time is None else time.cast(pl.String)
-    civil = civil_of(stamp.cast(pl.String), texts, places, options)
-    local = civil.days * DAY_MS + civil.time_ms
-    return _utc(local, civil.offset_ms, civil.notes, stamp.name, places, options)
+        raise refused(f"is given, but {name!r} holds written dates", field="unit")
+    read = civil.civil_of(look, name, options)
+    order = read.order or options.date_order
+    used = replace(options, date_order=order, time_layout=read.digits or options.time_layout)
+    return _placed(read, look, name, used, no_zone)
 
 
-def _is_numeric(stamp: pl.Series) -> bool:
-    if stamp.dtype.is_numeric():
-        return True
-    if stamp.dtype != pl.String:
-        raise refused(f"has the type {stamp.dtype} in its time column {stamp.name!r}")
-    return 2 * int(stamp.str.contains(_NUMBER).sum()) > len(stamp)
-
-
-def _temporal(stamp: pl.Series, places: Places, options: Options) -> Instants:
-    if isinstance(stamp.dtype, pl.Date):
-        days = stamp.to_physical().cast(pl.Int64).to_numpy()
-        return _utc(days * DAY_MS, None, (), stamp.name, places, options)
-    if not isinstance(stamp.dtype, pl.Datetime):
-        raise refused(f"has the type {stamp.dtype} in its time column {stamp.name!r}")
-    unit = Unit(stamp.dtype.time_unit)
-    ms = to_ms(stamp.to_physical().to_numpy(), unit, places)
-    _check_years(ms, places)
-    if stamp.dtype.time_zone is None:
-        return _utc(ms, None, (), stamp.name, places, options)
-    local = stamp.dt.replace_time_zone(None).dt.cast_time_unit("ms").to_physical().to_numpy()
-    return _utc(local, local - ms, (), stamp.name, places, options)
-
-
-def _utc(
-    local: Int64s,
-    offset_ms: Int64s | None,
-    notes: tuple[str, ...],
+def _placed(
+    reading: Civil | Epochs | Temporal,
+    look: Look,
     name: str,
-    places: Places,
     options: Options,
-) -> Instants:
+    no_zone: str | None,
+) -> Clock:
     """Local times to UTC by their own offsets, else by the zone, else as they are."""
-    zone = options.zone
+    zone, has_offsets = options.zone, look.counts["offsets"] > 0
     if zone is not None:
         _must_be_known(zone)
-        if offset_ms is not None:
+        if has_offsets:
             raise refused(f"is {zone}, but the times carry their own offsets", field="zone")
-    if not (local % DAY_MS).any():
-        kept = "" if zone is None else f", not that of {zone}"
-        return local, (*notes, f"{_SESSION}{kept}.")
-    if offset_ms is not None:
-        return local - offset_ms, (*notes, "The times carry their offset from UTC.")
-    if zone is not None:
-        return _from_zone(local, zone, places), (*notes, f"Times are local to {zone}, as given.")
-    if _LOCAL.search(name):
+    is_session = not look.counts["not at midnight"]
+    if is_session:
+        note = _SESSION + ("." if zone is None else f", not that of {zone}.")
+    elif has_offsets:
+        note = "The times carry their offset from UTC."
+    elif zone is not None:
+        note = f"Times are local to {zone}, as given."
+    else:
+        note, zone = _taken_as_utc(name, no_zone), "UTC"
+    return Clock(
+        reading=reading,
+        is_session=is_session,
+        zone=None if zone == "UTC" else zone,
+        notes=(*reading.notes, note),
+        used=replace(options, zone=zone),
+    )
+
+
+def _taken_as_utc(name: str, no_zone: str | None) -> str:
+    if no_zone is None and _LOCAL.search(name):
+        no_zone = f"{name!r} holds local times without an offset from UTC"
+    if no_zone is not None:
         raise ambiguous(
-            f"is missing: {name!r} holds local times without an offset from UTC, "
-            "give their IANA zone such as America/New_York, or UTC",
+            f"is missing: {no_zone}; give the IANA zone such as America/New_York, or UTC",
             option="zone",
         )
     why = "the header says GMT" if name.lower() == "gmt time" else "no zone is given"
-    return local, (*notes, f"Times are taken as UTC: {why}.")
+    return f"Times are taken as UTC: {why}."
 
 
 def _must_be_known(zone: str) -> None:
@@ -121,6 +197,16 @@ def _must_be_known(zone: str) -> None:
     except (ValueError, OSError, KeyError):
         message = f"is {zone!r}, which is no IANA time zone such as America/New_York"
         raise refused(message, field="zone") from None
+
+
+def _written(stamp: pl.Series, time: pl.Series | None) -> civil.Written:
+    if stamp.dtype.is_temporal():
+        stamp = stamp.cast(pl.Date)
+    return written(stamp.cast(pl.String), None if time is None else time.cast(pl.String))
+
+
+def _check_years(ms: Int64s, places: Places) -> None:
+    refuse_rows(places, [("has a time outside the years 1800 to 2200", outside_years(ms))])
 
 
 def _from_zone(local: Int64s, zone: str, places: Places) -> Int64s:
@@ -137,65 +223,3 @@ def _from_zone(local: Int64s, zone: str, places: Places) -> Int64s:
     ]
     refuse_rows(places, broken)
     return first.to_physical().to_numpy()
-
-
-def _numeric(stamp: pl.Series, places: Places, options: Options) -> Instants:
-    integers, scale = _integers(stamp, places)
-    claims_ms = stamp.name.lower().endswith("_ms")
-    if options.unit is None and scale == 1 and not claims_ms:
-        compact = _compact(integers, stamp.name, places)
-        if compact is not None:
-            local, note = compact
-            return _utc(local, None, (note,), stamp.name, places, options)
-    if options.zone not in (None, "UTC"):
-        raise refused("is given, but the times are numbers, which are UTC", field="zone")
-    if options.unit is not None:
-        return _scaled(integers, scale, options.unit, places), ()
-    unit = unit_of(integers // scale, stamp.name, claims_ms=claims_ms)
-    notes = () if claims_ms else (unit_note(stamp.name, unit),)
-    return _scaled(integers, scale, unit, places), notes
-
-
-def _integers(stamp: pl.Series, places: Places) -> tuple[Int64s, int]:
-    """The numbers times a scale: 1, or 1000 when they have fractions (as seconds may)."""
-    integers = stamp.cast(pl.Int64, strict=False)
-    if not stamp.dtype.is_float() and not integers.has_nulls():
-        return integers.to_numpy(), 1
-    numbers = stamp.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-    refuse_rows(places, [("has a time that is no number", ~np.isfinite(numbers))])
-    inexact = np.abs(numbers) >= _EXACT / 1000
-    whole = bool((numbers == np.floor(numbers)).all())
-    refuse_rows(places, [("has a time too large for a fraction", inexact & (not whole))])
-    refuse_rows(places, [("has a time too large to be exact", np.abs(numbers) >= _EXACT)])
-    scale = 1 if whole else 1000
-    scaled = np.rint(numbers * scale)
-    finer = np.abs(numbers * scale - scaled) > 0.01
-    refuse_rows(places, [("has a time finer than a millisecond", finer)])
-    return scaled.astype(np.int64), scale
-
-
-def _scaled(integers: Int64s, scale: int, unit: Unit, places: Places) -> Int64s:
-    if scale == 1:
-        return to_ms(integers, unit, places)
-    if unit is not Unit.S:
-        raise refused("has times with fractions, which only seconds may have")
-    return to_ms(integers, Unit.MS, places)
-
-
-def _compact(values: Int64s, name: str, places: Places) -> tuple[Int64s, str] | None:
-    """Numbers that are dates written without separators; None when they are none.
-
-    Most of the values must be such dates: among moments counted from 1970 few look like one.
-    """
-    for width, pattern in _COMPACT:
-        scale = 10 ** (width - 8)
-        if values.min() < 1800_0101 * scale or values.max() >= 2201_0101 * scale:
-            continue
-        days, is_date = days_of_compact(values // scale)
-        digits = TimeLayout.HHMMSS if width == 14 else TimeLayout.HHMM
-        time_ms, is_time = time_of_day_ms(values % scale, digits)
-        exists = is_date & is_time
-        if exists.mean() > 0.5:
-            refuse_rows(places, [(f"has no {pattern} that exists", ~exists)])
-            return days * DAY_MS + time_ms, f"The time column {name!r} holds {pattern}."
-    return None
