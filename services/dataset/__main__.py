@@ -11,10 +11,16 @@ from grpc import aio
 from stage1.dataset.v1.dataset_service_pb2_grpc import add_DatasetServiceServicer_to_server
 
 from services.dataset.app.bars import Bars
+from services.dataset.app.checking import Checking
+from services.dataset.app.collecting import Collector
 from services.dataset.app.datasets import Datasets
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
+from services.dataset.app.merging import Merges
+from services.dataset.app.staging import Staging
+from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Bell, Watches
+from services.dataset.calendars import exchange_sessions
 from services.dataset.servicer import DatasetServicer
 from services.dataset.settings import DatasetSettings
 from services.dataset.storage.postgres import PostgresCatalogue
@@ -39,20 +45,27 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
     bell = Bell()
     catalogue = PostgresCatalogue(pool, system_clock, on_events=bell.ring)
     async with series_store(settings, folder / "series") as series:
-        imports = Imports(
+        spool = Spool(folder / "spool", settings.max_upload_bytes)
+        staging = Staging(
             catalogue=catalogue,
             series=series,
-            spool=Spool(folder / "spool", settings.max_upload_bytes),
-            clock=system_clock,
+            spool=spool,
             slots=settings.import_slots,
             places=settings.import_places,
         )
+        merges = Merges(catalogue=catalogue, series=series)
+        collector = Collector(staging=staging, merges=merges)
         datasets = Datasets(catalogue=catalogue, series=series)
+        verifying = Verifying(
+            catalogue=catalogue, series=series, spool=spool, sessions=exchange_sessions
+        )
         servicer = DatasetServicer(
+            checking=Checking(catalogue=catalogue, series=series, clock=system_clock),
+            verifying=verifying,
             datasets=datasets,
             history=History(catalogue=catalogue),
             watches=Watches(catalogue=catalogue, bell=bell, clock=system_clock),
-            imports=imports,
+            imports=Imports(staging=staging, clock=system_clock),
             bars=Bars(catalogue=catalogue, series=series),
             streams=DataStreams(),
             max_upload_bytes=settings.max_upload_bytes,
@@ -63,17 +76,18 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
 
         try:
             async with serving(settings, register, services=[SERVICE]) as server:
-                await postgres.persistently(pool, partial(_prepare, pool, imports))
+                await postgres.persistently(pool, partial(_prepare, pool, collector))
                 await server.ready()
-                yield server
+                async with collector.collecting(settings.collect_seconds):
+                    yield server
         finally:
             await datasets.drained()
             await pool.close()
 
 
-async def _prepare(pool: Pool, imports: Imports) -> None:
+async def _prepare(pool: Pool, collector: Collector) -> None:
     await migrate(pool, schema="dataset", package="services.dataset.storage")
-    await imports.recover()
+    await collector.recover()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ class DatasetSettings(ServerSettings, PostgresSettings, SeriesSettings):
     """Of one import, and of each of its files once unpacked."""
     import_slots: int = Field(default=2, ge=1, le=64)
     """Imports parsed and loaded at once; each holds its tables in memory, others wait."""
+    collect_seconds: float = Field(default=30, gt=0)
+    """How often appends that were interrupted are finished, and tables nobody needs dropped."""
     import_places: int = Field(default=16, ge=1, le=1024)
     """Imports under way at once, those that upload or wait included: the spool holds at most so
     many uploads. One more is refused, to come again."""

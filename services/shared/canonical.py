@@ -104,12 +104,19 @@ class TableHasher:
         return TableHash(columns=self._columns, block_hashes=tuple(self._hashes), rows=rows)
 
     def _close_block(self) -> None:
-        block = hashlib.sha256()
-        for position, (_, kind) in enumerate(self._columns):
-            for batch in self._open:
-                block.update(_canonical(batch.column(position), kind).data)
-        self._hashes.append(block.digest())
+        self._hashes.append(block_hash(self._open, self._columns))
         self._open, self._open_rows = [], 0
+
+
+def block_hash(
+    batches: Sequence[pa.RecordBatch], columns: Sequence[tuple[str, ColumnType]]
+) -> bytes:
+    """Of the rows of one block."""
+    block = hashlib.sha256()
+    for name, kind in columns:
+        for batch in batches:
+            block.update(_canonical(batch.column(name), kind).data)
+    return block.digest()
 
 
 def _canonical(column: pa.Array, kind: ColumnType) -> NDArray[np.uint8]:

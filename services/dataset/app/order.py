@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from services.dataset.domain.columns import Table, Target
-from services.dataset.domain.timeline import Clock
+from services.dataset.domain.timeline import Clock, GapPolicy
 from services.dataset.formats.options import Options
 
 
@@ -39,6 +39,18 @@ class ImportOrder:
     clock: Clock
     targets: tuple[Target, ...]
     expected: Mapping[str, Any]
+    idempotency_key: str
+    header_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppendOrder:
+    """New rows for the end of a dataset. Without a gap policy the dataset's own holds."""
+
+    dataset: UUID | str
+    parts: tuple[Part, ...]
+    gap_policy: GapPolicy | None
+    expected_version: int | None
     idempotency_key: str
     header_sha256: str
 

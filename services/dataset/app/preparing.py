@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from services.dataset.app.hashing import table_hash
 from services.dataset.app.order import ImportOrder, Part
 from services.dataset.calendars import exchange_sessions
 from services.dataset.domain.catalogue import Attempt, Dataset, Report
@@ -21,7 +22,7 @@ from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.timeline import Timeline, read_timeline
 from services.dataset.domain.times import Times, duration, parse_duration
 from services.dataset.formats import Kind, Parsed, describe, read
-from services.shared.canonical import TableHash, TableHasher, column_types, content_hash
+from services.shared.canonical import TableHash, content_hash
 from services.shared.errors import InvalidRequest, Violation
 from services.shared.series import TIME
 
@@ -75,7 +76,7 @@ class Prepared:
 
 def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
     """Raises InvalidRequest for files that break a rule, and TooLarge for those too large."""
-    parsed = _read_all(order.parts, paths)
+    parsed = read_all(order.parts, paths)
     tables = {table: file.table for table, file in parsed.items()}
     _refuse_names(tables, order.targets)
     times = {table: _times(rows) for table, rows in tables.items()}
@@ -110,14 +111,7 @@ def _granularity_warnings(manifest: Manifest) -> list[str]:
     ]
 
 
-def table_hash(table: pa.Table) -> TableHash:
-    hasher = TableHasher(column_types(table.schema))
-    for batch in table.to_batches():
-        hasher.update(batch)
-    return hasher.finish()
-
-
-def _read_all(parts: Sequence[Part], paths: Sequence[Path]) -> dict[Table, Parsed]:
+def read_all(parts: Sequence[Part], paths: Sequence[Path]) -> dict[Table, Parsed]:
     """Bars first; what is wrong with either file is said in one answer."""
     parsed: dict[Table, Parsed] = {}
     wrong: list[Violation] = []

@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import Manifest
-from services.shared.errors import AlreadyExists, Conflict
+from services.shared.errors import AlreadyExists, Conflict, Unavailable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,23 +39,31 @@ class Dataset:
         return 200 + texts + self.manifest.max_message_bytes
 
 
+class ImportKind(StrEnum):
+    IMPORT = "IMPORT"
+    APPEND = "APPEND"
+    ADOPTION = "ADOPTION"
+
+
 class ImportState(StrEnum):
     RECEIVED = "RECEIVED"
     SPOOLED = "SPOOLED"
     LOADING = "LOADING"
     VERIFIED = "VERIFIED"
+    MERGING = "MERGING"
     PUBLISHED = "PUBLISHED"
     CLEANED = "CLEANED"
     REJECTED = "REJECTED"
     ABANDONED = "ABANDONED"
 
 
-_NEXT: Final[Mapping[ImportState, ImportState]] = {
-    ImportState.RECEIVED: ImportState.SPOOLED,
-    ImportState.SPOOLED: ImportState.LOADING,
-    ImportState.LOADING: ImportState.VERIFIED,
-    ImportState.VERIFIED: ImportState.PUBLISHED,
-    ImportState.PUBLISHED: ImportState.CLEANED,
+_NEXT: Final[Mapping[ImportState, frozenset[ImportState]]] = {
+    ImportState.RECEIVED: frozenset({ImportState.SPOOLED}),
+    ImportState.SPOOLED: frozenset({ImportState.LOADING}),
+    ImportState.LOADING: frozenset({ImportState.VERIFIED}),
+    ImportState.VERIFIED: frozenset({ImportState.MERGING, ImportState.PUBLISHED}),
+    ImportState.MERGING: frozenset({ImportState.PUBLISHED}),
+    ImportState.PUBLISHED: frozenset({ImportState.CLEANED}),
 }
 IN_FLIGHT: Final = frozenset(
     {ImportState.RECEIVED, ImportState.SPOOLED, ImportState.LOADING, ImportState.VERIFIED}
@@ -62,10 +71,10 @@ IN_FLIGHT: Final = frozenset(
 
 
 def states_before(state: ImportState) -> frozenset[ImportState]:
-    """Whatever has not been published can still be rejected or abandoned."""
+    """Whatever has no intent yet and is not published can still be rejected or abandoned."""
     if state in {ImportState.REJECTED, ImportState.ABANDONED}:
         return IN_FLIGHT
-    return frozenset(before for before, after in _NEXT.items() if after is state)
+    return frozenset(before for before, after in _NEXT.items() if state in after)
 
 
 class Cursor(NamedTuple):
@@ -98,6 +107,16 @@ class Attempt(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Rows of an append: new ones, and ones that were there with the same values."""
+
+    ohlcv_rows: int = 0
+    indicator_rows: int = 0
+    repeated_ohlcv_rows: int = 0
+    repeated_indicator_rows: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What an import found and decided, one sentence each; columns and gaps are the manifest's."""
 
@@ -105,6 +124,8 @@ class Report:
     warnings: tuple[str, ...]
     trimmed_head_rows: int
     trimmed_tail_rows: int
+    counts: Counts = Counts()
+    """Of an append alone."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +146,13 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """Everything that one transaction makes true; block hashes are end to end."""
+    """Everything that one transaction makes true; block hashes are end to end.
+
+    An append leaves what is said of the dataset as it then is, its `metadata` too.
+    """
 
     import_id: UUID
+    kind: ImportKind
     manifest: Manifest
     metadata: Mapping[str, str]
     is_new: bool
@@ -135,6 +160,21 @@ class Publication:
     ohlcv_block_hashes: bytes
     indicator_block_hashes: bytes
     repeatable: Repeatable | None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An append from which there is only forward, and the tables its rows are staged in."""
+
+    publication: Publication
+    staged: Mapping[Table, str]
+
+
+class BlockHashes(NamedTuple):
+    """Of both tables of a version, end to end."""
+
+    ohlcv: bytes
+    indicators: bytes
 
 
 class SlugTaken(AlreadyExists):
@@ -155,6 +195,16 @@ class ImportOvertaken(Conflict):
     """Another import of the same dataset was published first."""
 
     reason = "IMPORT_OVERTAKEN"
+
+
+class VersionChanged(Conflict):
+    reason = "VERSION_CHANGED"
+
+
+class AppendUnderWay(Unavailable):
+    """Another append of the same dataset has its intent, and goes first."""
+
+    reason = "APPEND_UNDER_WAY"
 
 
 class DatasetPinned(Conflict):

@@ -58,6 +58,10 @@ def measurement(manifest: Manifest, table: Table) -> str:
     return manifest.indicator_measurement
 
 
+def rows_of(manifest: Manifest, table: Table) -> int:
+    return manifest.ohlcv_rows if table is Table.OHLCV else manifest.indicator_rows
+
+
 def watermark(manifest: Manifest, table: Table) -> int:
     """The time from which on the table has no rows for this version: it may have grown since."""
     if table is Table.OHLCV:

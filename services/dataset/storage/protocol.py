@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
 
 from services.dataset.domain.catalogue import (
     Attempt,
+    BlockHashes,
     Dataset,
+    ImportKind,
     ImportState,
+    Intent,
     Listing,
     Publication,
     Published,
     Repeatable,
+    Report,
 )
 from services.dataset.domain.events import EventKind, Log
 from services.dataset.domain.imports import ImportListing, ImportRecord, VersionListing
 from services.dataset.domain.manifest import Manifest
+from services.dataset.domain.records import Inventory, VersionRecord
 
 
 class Catalogue(Protocol):
@@ -66,6 +71,11 @@ class CatalogueTransaction(Protocol):
     async def import_(self, import_id: UUID) -> ImportRecord:
         """Raises NotFound."""
 
+    async def version_record(self, name: UUID | str, version: int | None) -> VersionRecord:
+        """As it is stored now. Raises NotFound, and DataLoss for a damaged manifest."""
+
+    async def inventory(self) -> Inventory: ...
+
     async def pin(self, dataset_id: UUID, version: int, holder: str) -> None:
         """Of a version that is there; a pin that is there already stays."""
 
@@ -76,30 +86,54 @@ class CatalogueTransaction(Protocol):
     async def bury(self, dataset_id: UUID) -> Sequence[str]:
         """Delete it and its pins, leaving a tombstone. Gives the tables nobody needs now."""
 
-    async def receive(self, import_id: UUID, slug: str) -> None: ...
+    async def receive(self, import_id: UUID, kind: ImportKind, slug: str, owner: UUID) -> None: ...
 
     async def move(self, import_id: UUID, state: ImportState) -> None:
         """Raises ImportOvertaken when the import may not come to this state any more."""
 
     async def end(self, import_id: UUID, state: ImportState, error: str) -> Sequence[str]:
-        """Reject or abandon it. Gives the tables nobody needs now: none when it was published."""
+        """Reject or abandon it. Gives the tables nobody needs now: none when it was published,
+        or has an intent."""
 
     async def clean(self, import_id: UUID) -> None:
-        """It was answered. One that was answered from its key, with nothing done, is forgotten."""
+        """It was answered. One that was answered with nothing done is forgotten."""
 
     async def reserve(self, import_id: UUID, slug: str, *, indicators: bool) -> Attempt:
         """Move to LOADING with a version and tables that no other import has."""
 
     async def publish(self, publication: Publication) -> Dataset:
-        """The dataset as it is now. Raises ImportOvertaken, SlugTaken, KeyReused or NotFound."""
+        """The dataset as it is now. Raises ImportOvertaken, SlugTaken, KeyReused or NotFound.
+
+        An intent that another append of this dataset still has is abandoned by it.
+        """
+
+    async def intend(self, publication: Publication) -> None:
+        """Move to MERGING. Raises ImportOvertaken when the version before is not the newest,
+        AppendUnderWay when another append has its intent, NotFound."""
+
+    async def intents(self, slug: str | None = None) -> Sequence[Intent]:
+        """Appends that are MERGING, of one slug or all."""
+
+    async def block_hashes(self, dataset_id: UUID, version: int) -> BlockHashes: ...
 
     async def answer(self, repeatable: Repeatable) -> Published | None:
         """What was answered to this key. Raises KeyReused when it came with another body."""
 
+    async def keep_answer(self, repeatable: Repeatable, manifest: Manifest, report: Report) -> None:
+        """Of an append that found nothing new. Raises KeyReused."""
+
     async def knows_key(self, key: str) -> bool: ...
 
-    async def tables_of_the_dead(self) -> Iterable[str]:
-        """Tables of deleted datasets and of imports that are not published."""
+    async def forget_answers(self) -> None:
+        """Of keys that are too old."""
 
-    async def settle_imports(self) -> None:
-        """At start: imports in flight are abandoned, published ones cleaned, old keys forgotten."""
+    async def abandon(self, error: str, owner: UUID | None, running: Sequence[UUID]) -> int:
+        """Imports in flight that nobody runs any more; of one owner, or of all. Gives their
+        number. Those that have an intent or are published stay."""
+
+    async def published(self, running: Sequence[UUID]) -> Sequence[UUID]:
+        """Imports that are PUBLISHED and not cleaned, but for those still under way."""
+
+    async def tables_of_the_dead(self, tables: Sequence[str]) -> Sequence[str]:
+        """Which of these belong to deleted datasets, to imports that came to nothing, or were
+        only staged by appends that are through."""

@@ -58,7 +58,10 @@ DELETE FROM dataset.pins WHERE dataset_id = %(dataset_id)s;
 SELECT holder, version FROM dataset.pins WHERE dataset_id = %(dataset_id)s ORDER BY holder, version;
 
 -- name: bury_dataset
-UPDATE dataset.datasets SET deleted_at_ms = greatest(created_at_ms, %(now_ms)s) WHERE dataset_id = %(dataset_id)s;
+UPDATE dataset.datasets
+SET deleted_at_ms = greatest(created_at_ms, %(now_ms)s)
+WHERE dataset_id = %(dataset_id)s
+RETURNING slug;
 
 -- name: tables_of_dataset
 SELECT ohlcv_measurement, indicator_measurement
@@ -269,3 +272,47 @@ ORDER BY e.sequence;
 SELECT dataset_id FROM dataset.datasets
 WHERE slug = %(slug)s::text OR dataset_id = %(dataset_id)s::uuid
 LIMIT 1;
+
+-- name: version_record
+SELECT d.slug, v.dataset_id, v.version, v.manifest::text AS manifest,
+  v.bar_interval_ms, v.lookback_rows, v.lookahead_rows,
+  v.first_ohlcv_timestamp_ms, v.last_ohlcv_timestamp_ms,
+  v.first_indicator_timestamp_ms, v.last_indicator_timestamp_ms,
+  v.ohlcv_rows, v.indicator_rows, v.ohlcv_measurement, v.indicator_measurement,
+  v.content_hash, v.ohlcv_block_hashes, v.indicator_block_hashes
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v
+  ON v.dataset_id = d.dataset_id AND v.version = coalesce(%(version)s::integer, d.version)
+WHERE (d.slug = %(slug)s::text OR d.dataset_id = %(dataset_id)s::uuid)
+  AND d.deleted_at_ms IS NULL;
+
+-- name: count_versions
+SELECT count(DISTINCT d.dataset_id) AS datasets, count(*) AS versions
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
+WHERE d.deleted_at_ms IS NULL;
+
+-- name: newest_of_tables
+SELECT DISTINCT ON (t.name)
+  d.slug, v.version, t.name AS table, t.rows, t.first_ms, t.last_ms
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
+CROSS JOIN LATERAL (
+  VALUES
+    (v.ohlcv_measurement, v.ohlcv_rows, v.first_ohlcv_timestamp_ms, v.last_ohlcv_timestamp_ms),
+    (v.indicator_measurement, v.indicator_rows,
+      v.first_indicator_timestamp_ms, v.last_indicator_timestamp_ms)
+) AS t (name, rows, first_ms, last_ms)
+WHERE d.deleted_at_ms IS NULL AND t.name IS NOT NULL
+ORDER BY t.name, v.version DESC;
+
+-- name: recent_attempts
+SELECT slug, state, ohlcv_measurement AS ohlcv, indicator_measurement AS indicators, updated_at_ms
+FROM dataset.imports
+WHERE state NOT IN ('CLEANED', 'REJECTED', 'ABANDONED') OR updated_at_ms > %(moment_ms)s;
+
+-- name: just_buried
+SELECT v.ohlcv_measurement, v.indicator_measurement
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
+WHERE d.deleted_at_ms > %(moment_ms)s;

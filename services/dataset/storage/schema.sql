@@ -77,6 +77,25 @@ CREATE VIEW dataset.dataset_catalog AS
    FROM (dataset.datasets d
      JOIN dataset.dataset_versions v ON (((v.dataset_id = d.dataset_id) AND (v.version = d.version))))
   WHERE (d.deleted_at_ms IS NULL);
+CREATE TABLE dataset.event_counter (
+    is_only boolean DEFAULT true NOT NULL,
+    last_sequence bigint NOT NULL,
+    forgotten_sequence bigint NOT NULL,
+    CONSTRAINT event_counter_check CHECK ((last_sequence >= forgotten_sequence)),
+    CONSTRAINT event_counter_forgotten_sequence_check CHECK ((forgotten_sequence >= 0)),
+    CONSTRAINT event_counter_is_only_check CHECK (is_only)
+);
+CREATE TABLE dataset.events (
+    sequence bigint NOT NULL,
+    kind text NOT NULL,
+    dataset_id uuid NOT NULL,
+    slug text NOT NULL,
+    version integer NOT NULL,
+    at_ms bigint NOT NULL,
+    CONSTRAINT events_kind_check CHECK ((kind = ANY (ARRAY['PUBLISHED'::text, 'UPDATED'::text, 'DELETED'::text]))),
+    CONSTRAINT events_sequence_check CHECK ((sequence >= 1)),
+    CONSTRAINT events_version_check CHECK ((version >= 1))
+);
 CREATE TABLE dataset.idempotency (
     key text NOT NULL,
     body_sha256 text NOT NULL,
@@ -98,9 +117,15 @@ CREATE TABLE dataset.imports (
     indicator_measurement text,
     created_at_ms bigint NOT NULL,
     updated_at_ms bigint NOT NULL,
+    kind text NOT NULL,
+    owner uuid,
+    intent jsonb,
     CONSTRAINT imports_attempt_check CHECK ((attempt >= 1)),
     CONSTRAINT imports_check CHECK (((state = ANY (ARRAY['RECEIVED'::text, 'SPOOLED'::text, 'REJECTED'::text, 'ABANDONED'::text])) OR (ohlcv_measurement IS NOT NULL))),
-    CONSTRAINT imports_state_check CHECK ((state = ANY (ARRAY['RECEIVED'::text, 'SPOOLED'::text, 'LOADING'::text, 'VERIFIED'::text, 'PUBLISHED'::text, 'CLEANED'::text, 'REJECTED'::text, 'ABANDONED'::text]))),
+    CONSTRAINT imports_intent_check CHECK ((jsonb_typeof(intent) = 'object'::text)),
+    CONSTRAINT imports_kind_check CHECK ((kind = ANY (ARRAY['IMPORT'::text, 'APPEND'::text, 'ADOPTION'::text]))),
+    CONSTRAINT imports_merging_has_intent CHECK (((state = 'MERGING'::text) = (intent IS NOT NULL))),
+    CONSTRAINT imports_state_check CHECK ((state = ANY (ARRAY['RECEIVED'::text, 'SPOOLED'::text, 'LOADING'::text, 'VERIFIED'::text, 'MERGING'::text, 'PUBLISHED'::text, 'CLEANED'::text, 'REJECTED'::text, 'ABANDONED'::text]))),
     CONSTRAINT imports_version_check CHECK ((version >= 1))
 );
 CREATE TABLE dataset.pins (
@@ -128,6 +153,10 @@ ALTER TABLE ONLY dataset.dataset_versions
     ADD CONSTRAINT dataset_versions_pkey PRIMARY KEY (dataset_id, version);
 ALTER TABLE ONLY dataset.datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (dataset_id);
+ALTER TABLE ONLY dataset.event_counter
+    ADD CONSTRAINT event_counter_pkey PRIMARY KEY (is_only);
+ALTER TABLE ONLY dataset.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (sequence);
 ALTER TABLE ONLY dataset.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (key);
 ALTER TABLE ONLY dataset.imports
@@ -143,14 +172,20 @@ ALTER TABLE ONLY dataset.slugs
 CREATE INDEX dataset_versions_newest_first ON dataset.dataset_versions USING btree (dataset_id, created_at_ms DESC);
 CREATE UNIQUE INDEX datasets_live_slug ON dataset.datasets USING btree (slug) WHERE (deleted_at_ms IS NULL);
 CREATE INDEX datasets_newest_first ON dataset.datasets USING btree (created_at_ms DESC, dataset_id DESC) WHERE (deleted_at_ms IS NULL);
+CREATE INDEX events_by_dataset ON dataset.events USING btree (dataset_id, sequence);
+CREATE INDEX events_by_slug ON dataset.events USING btree (slug, sequence);
+CREATE INDEX events_oldest_first ON dataset.events USING btree (at_ms);
 CREATE INDEX idempotency_oldest_first ON dataset.idempotency USING btree (created_at_ms);
-CREATE INDEX imports_in_flight ON dataset.imports USING btree (state) WHERE (state = ANY (ARRAY['RECEIVED'::text, 'SPOOLED'::text, 'LOADING'::text, 'VERIFIED'::text]));
 CREATE INDEX imports_newest_first ON dataset.imports USING btree (created_at_ms DESC, import_id DESC);
+CREATE UNIQUE INDEX imports_one_merging ON dataset.imports USING btree (slug) WHERE (state = 'MERGING'::text);
+CREATE INDEX imports_unfinished ON dataset.imports USING btree (state) WHERE (state <> ALL (ARRAY['CLEANED'::text, 'REJECTED'::text, 'ABANDONED'::text]));
 CREATE INDEX pins_by_dataset ON dataset.pins USING btree (dataset_id);
 ALTER TABLE ONLY dataset.dataset_versions
     ADD CONSTRAINT dataset_versions_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES dataset.datasets(dataset_id);
 ALTER TABLE ONLY dataset.datasets
     ADD CONSTRAINT datasets_slug_fkey FOREIGN KEY (slug) REFERENCES dataset.slugs(slug);
+ALTER TABLE ONLY dataset.events
+    ADD CONSTRAINT events_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES dataset.datasets(dataset_id);
 ALTER TABLE ONLY dataset.idempotency
     ADD CONSTRAINT idempotency_dataset_id_version_fkey FOREIGN KEY (dataset_id, version) REFERENCES dataset.dataset_versions(dataset_id, version);
 ALTER TABLE ONLY dataset.pins

@@ -11,9 +11,12 @@ from uuid import UUID
 
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
+from services.dataset.app.collecting import Collector
 from services.dataset.app.datasets import Datasets
 from services.dataset.app.importing import Imports
+from services.dataset.app.merging import Merges
 from services.dataset.app.order import ImportOrder, PartBytes
+from services.dataset.app.staging import Staging
 from services.dataset.convert.importing import import_order
 from services.dataset.domain.catalogue import Published
 from services.dataset.storage.postgres import PostgresCatalogue
@@ -30,6 +33,7 @@ TIMES = hourly(300)
 @dataclass(frozen=True, kw_only=True)
 class Service:
     imports: Imports
+    collector: Collector
     datasets: Datasets
     series: ArrowFiles
 
@@ -69,18 +73,24 @@ async def started(
     """`catalogue` and `series` may wrap what the imports work with."""
     real_catalogue = PostgresCatalogue(pool, clock)
     async with arrow_files(folder / "series") as real_series:
-        imports = Imports(
+        staging = Staging(
             catalogue=catalogue(real_catalogue),
             series=series(real_series),
             spool=Spool(folder / "spool", 1 << 30),
-            clock=clock,
             slots=1,
             places=places,
         )
+        merges = Merges(catalogue=staging.catalogue, series=staging.series)
+        collector = Collector(staging=staging, merges=merges)
         if recover:
-            await imports.recover()
+            await collector.recover()
         datasets = Datasets(catalogue=real_catalogue, series=real_series)
-        yield Service(imports=imports, datasets=datasets, series=real_series)
+        yield Service(
+            imports=Imports(staging=staging, clock=clock),
+            collector=collector,
+            datasets=datasets,
+            series=real_series,
+        )
 
 
 def order(slug: str, dataset_id: UUID | None = None, *, key: str = "") -> ImportOrder:

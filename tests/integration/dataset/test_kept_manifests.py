@@ -12,6 +12,7 @@ import pytest
 from services.dataset.app.datasets import Datasets
 from services.dataset.domain.catalogue import (
     Dataset,
+    ImportKind,
     ImportState,
     Listing,
     Publication,
@@ -67,13 +68,14 @@ async def test_a_version_whose_commit_failed_is_not_kept(migrated: Pool, tmp_pat
 
 async def publish_another(transaction: PostgresTransaction, first: Dataset) -> Dataset:
     import_id = uuid4()
-    await transaction.receive(import_id, first.slug)
+    await transaction.receive(import_id, ImportKind.IMPORT, first.slug, uuid4())
     await transaction.move(import_id, ImportState.SPOOLED)
     await transaction.reserve(import_id, first.slug, indicators=True)
     await transaction.move(import_id, ImportState.VERIFIED)
     return await transaction.publish(
         Publication(
             import_id=import_id,
+            kind=ImportKind.IMPORT,
             manifest=replace(first.manifest, version=2),
             metadata={},
             is_new=False,

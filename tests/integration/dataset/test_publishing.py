@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from services.dataset.app.importing import TooManyImports
 from services.dataset.app.order import PartBytes
+from services.dataset.app.staging import TooManyImports
 from services.shared.errors import AlreadyExists, DataLoss, NotFound, Unavailable
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import ArrowFiles

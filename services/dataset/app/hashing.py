@@ -1,0 +1,117 @@
+"""Content hashes of whole tables, on two cores and with little of a table in memory.
+
+Blocks have hashes of their own, so two are hashed at a time; of wide tables one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Final
+
+import pyarrow as pa
+
+from services.dataset.domain.columns import ColumnType, Table
+from services.dataset.domain.manifest import Manifest
+from services.shared.canonical import BLOCK_ROWS, TableHash, block_hash, column_types
+from services.shared.canonical import ColumnType as Canonical
+from services.shared.series import TIME, SeriesStore, Span
+from services.shared.series.disk import in_thread
+
+_WIDE: Final = 256  # columns; a block of so many has 128 MiB
+
+Columns = tuple[tuple[str, Canonical], ...]
+Block = list[pa.RecordBatch]
+
+
+def table_hash(table: pa.Table) -> TableHash:
+    """Blocks the thread it is called in."""
+    columns = column_types(table.schema)
+    starts = range(0, table.num_rows, BLOCK_ROWS)
+    blocks = (table.slice(start, BLOCK_ROWS).to_batches() for start in starts)
+    with ThreadPoolExecutor(2) as threads:
+        hashes = tuple(threads.map(lambda block: block_hash(block, columns), blocks))
+    return TableHash(columns=columns, block_hashes=hashes, rows=table.num_rows)
+
+
+async def read_hash(
+    series: SeriesStore,
+    table: str,
+    columns: Columns,
+    *,
+    kept: Sequence[bytes] = (),
+    span: Span | None = None,
+    below_ms: int | None = None,
+) -> TableHash:
+    """Of rows in the store; `kept` are the hashes of the blocks before them."""
+    names = [name for name, _ in columns]
+    rows = series.read(table, names, span=span, below_ms=below_ms)
+    async with aclosing(rows) as batches:
+        return await stream_hash(columns, batches, kept=kept)
+
+
+async def stream_hash(
+    columns: Columns, batches: AsyncIterator[pa.RecordBatch], *, kept: Sequence[bytes] = ()
+) -> TableHash:
+    """Of rows in order, in batches of any size, that begin where a block begins."""
+    hashes: list[bytes] = list(kept)
+    under_way: list[asyncio.Task[bytes]] = []
+    blocks = Blocks()
+    try:
+        async for batch in batches:
+            for block in blocks.add(batch):
+                if len(under_way) == (1 if len(columns) > _WIDE else 2):
+                    hashes.append(await under_way.pop(0))
+                under_way.append(asyncio.create_task(in_thread(block_hash, block, columns)))
+        while under_way:
+            hashes.append(await under_way.pop(0))
+    finally:
+        await asyncio.gather(*under_way, return_exceptions=True)
+    rows = len(hashes) * BLOCK_ROWS + blocks.rows
+    if blocks.rows:
+        hashes.append(await in_thread(block_hash, blocks.rest, columns))
+    return TableHash(columns=columns, block_hashes=tuple(hashes), rows=rows)
+
+
+class Blocks:
+    """Batches cut into blocks; `rest` is the one that is still open."""
+
+    def __init__(self) -> None:
+        self.rest: Block = []
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[Block]:
+        start = 0
+        while start < batch.num_rows:
+            taken = batch.slice(start, BLOCK_ROWS - self.rows)
+            self.rest.append(taken)
+            self.rows += taken.num_rows
+            start += taken.num_rows
+            if self.rows == BLOCK_ROWS:
+                block, self.rest, self.rows = self.rest, [], 0
+                yield block
+
+
+async def chained(*streams: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[pa.RecordBatch]:
+    for stream in streams:
+        async for batch in stream:
+            yield batch
+
+
+async def as_stream(batches: Iterable[pa.RecordBatch]) -> AsyncIterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+
+
+def columns_of(manifest: Manifest, table: Table) -> Columns:
+    """What the hash of a published table is over, in its order."""
+    kinds = {ColumnType.FLOAT64: Canonical.NUMBER, ColumnType.STRING: Canonical.TEXT}
+    columns = manifest.columns_of(table)
+    return ((TIME, Canonical.TIME), *((column.name, kinds[column.type]) for column in columns))
+
+
+def hashes_in(blocks: bytes) -> tuple[bytes, ...]:
+    """Of block hashes end to end."""
+    return tuple(blocks[start : start + 32] for start in range(0, len(blocks), 32))
