@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from services.shared.questdb_server import Server as QuestDB
+from services.shared.questdb_server import answers
 from tests.faults.oracle import Verdict
 from tests.faults.servers import Postgres
 from tests.faults.world import World, world
@@ -84,6 +86,7 @@ class Cases:
         """Fails when the block does, and when the oracle or a reader has seen what may not be."""
         row = self.table.row(fault, store)
         questdb = self.questdb() if store == "questdb" else None
+        await _up_again(self.postgres, questdb)
         failed = True
         folder = self.folder / str(len(list(self.folder.iterdir())))
         folder.mkdir()
@@ -98,3 +101,11 @@ class Cases:
                 row.add(verdict, scene.readers.reads, failed)
                 if failed:
                     print(scene.log())  # noqa: T201 - pytest shows it beside the failure
+
+
+async def _up_again(postgres: Postgres, questdb: QuestDB | None) -> None:
+    """A case that failed may have left them dead."""
+    await asyncio.to_thread(postgres.start)
+    if questdb is not None and not await answers(questdb.url):
+        await asyncio.to_thread(questdb.kill)
+        await asyncio.to_thread(questdb.start)

@@ -58,8 +58,11 @@ class Failpoints:
         log = self.folder / "reached"
         return log.read_text("utf-8").splitlines() if log.exists() else []
 
+    def is_sprung(self, name: str, how: str) -> bool:
+        return f"{how} {name}" in self.reached()
+
     async def sprung(self, name: str, how: str) -> None:
-        await until(lambda: f"{how} {name}" in self.reached(), f"failpoint {name} reached")
+        await until(lambda: self.is_sprung(name, how), f"failpoint {name} reached")
 
 
 class Coordinator:

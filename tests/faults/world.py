@@ -26,6 +26,7 @@ from tests.faults.processes import (
     Coordinator,
     Failpoints,
     coordinator,
+    until,
     until_true,
 )
 from tests.faults.proxy import FaultProxy, fault_proxy
@@ -152,7 +153,10 @@ class World:
         request = await self.next(place.partition(".")[0])
         self.failpoints.arm(place, "wait")
         answer = asyncio.create_task(self.here.attempt(request, seconds=seconds))
-        await self.failpoints.sprung(place, "wait")
+        await until(
+            lambda: answer.done() or self.failpoints.is_sprung(place, "wait"), f"{place} reached"
+        )
+        assert not answer.done(), f"{place} was not reached, and the answer is {answer.result()}."
         yield Held(request, answer)
         self.failpoints.disarm()
 
