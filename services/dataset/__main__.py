@@ -14,10 +14,12 @@ from services.dataset.app.bars import Bars
 from services.dataset.app.checking import Checking
 from services.dataset.app.collecting import Collector
 from services.dataset.app.datasets import Datasets
+from services.dataset.app.describing import Describing
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
 from services.dataset.app.merging import Merges
 from services.dataset.app.staging import Staging
+from services.dataset.app.tiles import Tiles
 from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Bell, Watches
 from services.dataset.calendars import exchange_sessions
@@ -59,6 +61,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
         verifying = Verifying(
             catalogue=catalogue, series=series, spool=spool, sessions=exchange_sessions
         )
+        bars = Bars(catalogue=catalogue, series=series)
         servicer = DatasetServicer(
             checking=Checking(catalogue=catalogue, series=series, clock=system_clock),
             verifying=verifying,
@@ -66,7 +69,9 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             history=History(catalogue=catalogue),
             watches=Watches(catalogue=catalogue, bell=bell, clock=system_clock),
             imports=Imports(staging=staging, clock=system_clock),
-            bars=Bars(catalogue=catalogue, series=series),
+            bars=bars,
+            describing=Describing(bars=bars, series=series),
+            tiles=Tiles(bars=bars, series=series),
             streams=DataStreams(),
             max_upload_bytes=settings.max_upload_bytes,
         )

@@ -60,7 +60,7 @@ class Bars:
         """Raises InvalidRequest for unknown columns and for indices outside the table."""
         manifest = await self.manifest(query.name, query.version)
         measurement(manifest, query.table)
-        span = _within(query.span, _rows(manifest, query.table))
+        span = _within(query.span, rows_of(manifest, query.table))
         columns = _columns(manifest, query)
         if query.table is Table.JOINED:
             source = await self._joined(manifest, columns)
@@ -85,7 +85,7 @@ class Bars:
         return _Source(await self._series.schema(name, wanted), batches, pieces)
 
     async def rows_in(self, manifest: Manifest, table: Table, span: Span | None) -> Rows:
-        count = _rows(manifest, table)
+        count = rows_of(manifest, table)
         if span is None:
             return Rows(0, count)
         if isinstance(span, Rows):
@@ -102,7 +102,7 @@ class Bars:
         asked = np.array(indices, dtype=np.int64)
         if not len(asked):
             return []
-        _within(Rows(int(asked.min()), int(asked.max()) + 1), _rows(manifest, table))
+        _within(Rows(int(asked.min()), int(asked.max()) + 1), rows_of(manifest, table))
         found: list[int] = (await times_at(self._times_of(manifest, table), asked)).tolist()
         return found
 
@@ -112,7 +112,7 @@ class Bars:
         """For each time the first index that is not earlier; the row count when there is none."""
         manifest = await self.manifest(name, version)
         asked = np.array(times_ms, dtype=np.int64)
-        times_of, rows = self._times_of(manifest, table), _rows(manifest, table)
+        times_of, rows = self._times_of(manifest, table), rows_of(manifest, table)
         found: list[int] = (await lower_bounds(times_of, asked, rows)).tolist()
         return found
 
@@ -238,7 +238,7 @@ def _bar_span(manifest: Manifest, span: Span | None) -> Span:
     )
 
 
-def _rows(manifest: Manifest, table: Table) -> int:
+def rows_of(manifest: Manifest, table: Table) -> int:
     return manifest.ohlcv_rows if table is Table.OHLCV else manifest.indicator_rows
 
 

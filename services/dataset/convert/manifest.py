@@ -82,8 +82,8 @@ def _backwards(known: Mapping[Number, Value]) -> dict[Value, Number]:
 _TABLE_NUMBERS: Final = _backwards(TABLES)
 _CONVENTION_NUMBERS: Final = _backwards(CONVENTIONS)
 _POLICY_NUMBERS: Final = _backwards(POLICIES)
-_ROLE_NUMBERS: Final = _backwards(_ROLES)
-_TYPE_NUMBERS: Final = _backwards(_TYPES)
+ROLE_NUMBERS: Final = _backwards(_ROLES)
+TYPE_NUMBERS: Final = _backwards(_TYPES)
 
 
 def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
@@ -148,8 +148,8 @@ def report_to_proto(published: Published) -> import_pb2.ImportReport:
 def _column_to_proto(column: Column) -> dataset_pb2.Column:
     return dataset_pb2.Column(
         name=column.name,
-        type=_TYPE_NUMBERS[column.type],
-        role=_ROLE_NUMBERS[column.role],
+        type=TYPE_NUMBERS[column.type],
+        role=ROLE_NUMBERS[column.role],
         horizon_bars=column.horizon_bars,
         table=_TABLE_NUMBERS[column.table],
         null_count=column.null_count,

@@ -8,7 +8,9 @@ from uuid import UUID
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.dataset.app.bars import BarsQuery
+from services.dataset.app.describing import DescribeQuery
 from services.dataset.app.pages import Page
+from services.dataset.app.tiles import TilesQuery
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import TABLES, dataset_to_proto
 from services.dataset.convert.tokens import after_token, page_token
@@ -23,6 +25,10 @@ MAX_SKIP: Final = 100_000
 MAX_POINTS: Final = 10_000
 _STORED: Final = {number: table for number, table in TABLES.items() if table is not Table.JOINED}
 _MAX_COLUMNS: Final = 4096
+_MAX_TILE_COLUMNS: Final = 64
+_MAX_BUCKETS: Final = 20_000
+_BINS: Final = 20
+_MAX_BINS: Final = 100
 
 
 class Versioned(NamedTuple):
@@ -129,6 +135,42 @@ def index_map(request: pb.ReadIndexMapRequest) -> BarsQuery:
         span=Rows(request.indices.start, request.indices.end)
         if request.HasField("indices")
         else None,
+    )
+    checks.done()
+    return query
+
+
+def tiles(request: pb.AggregateBarsRequest) -> TilesQuery:
+    checks = Checks()
+    name, version = _versioned(checks, request.dataset, request.version)
+    checks.at_most("columns", len(request.columns), _MAX_TILE_COLUMNS)
+    table = checks.one_of("table", request.table, _STORED, Table.OHLCV)
+    if table is Table.INDICATORS and not request.columns:
+        checks.refuse("columns", "is empty, and of indicators at least one is needed")
+    query = TilesQuery(
+        name=name,
+        version=version,
+        table=table,
+        columns=tuple(request.columns),
+        times=Times(request.times.start_ms, request.times.end_ms)
+        if request.HasField("times")
+        else None,
+        buckets=checks.between("buckets", request.buckets, 1, _MAX_BUCKETS),
+    )
+    checks.done()
+    return query
+
+
+def describing(request: pb.DescribeColumnsRequest) -> DescribeQuery:
+    checks = Checks()
+    name, version = _versioned(checks, request.dataset, request.version)
+    checks.at_most("columns", len(request.columns), _MAX_COLUMNS)
+    query = DescribeQuery(
+        name=name,
+        version=version,
+        table=checks.one_of("table", request.table, _STORED, Table.OHLCV),
+        columns=tuple(request.columns) or None,
+        bins=checks.between("histogram_bins", request.histogram_bins, 0, _MAX_BINS) or _BINS,
     )
     checks.done()
     return query

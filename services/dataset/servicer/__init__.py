@@ -8,8 +8,10 @@ from __future__ import annotations
 from services.dataset.app.bars import Bars
 from services.dataset.app.checking import Checking
 from services.dataset.app.datasets import Datasets
+from services.dataset.app.describing import Describing
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
+from services.dataset.app.tiles import Tiles
 from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Watches
 from services.dataset.servicer.cataloguing import Cataloguing
@@ -31,6 +33,8 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         watches: Watches,
         imports: Imports,
         bars: Bars,
+        describing: Describing,
+        tiles: Tiles,
         streams: DataStreams,
         max_upload_bytes: int,
     ) -> None:
@@ -41,5 +45,7 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         self._watches = watches
         self._imports = imports
         self._bars = bars
+        self._describing = describing
+        self._tiles = tiles
         self._streams = streams
         self._max_upload_bytes = max_upload_bytes

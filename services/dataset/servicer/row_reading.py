@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
 from services.dataset.app.bars import Bars, Reading
+from services.dataset.app.describing import Describing
+from services.dataset.app.tiles import Tiles
 from services.dataset.convert import requests
+from services.dataset.convert.description import description
 from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams, encode
 
 
 class RowReading(DatasetServiceServicer):
     _bars: Bars
+    _describing: Describing
     _streams: DataStreams
+    _tiles: Tiles
 
     async def ReadBars(
         self, request: pb.ReadBarsRequest, context: Context
@@ -31,6 +37,21 @@ class RowReading(DatasetServiceServicer):
         reading = await self._bars.read(requests.index_map(request))
         async for message in self._sent(context, reading):
             yield message
+
+    async def AggregateBars(
+        self, request: pb.AggregateBarsRequest, context: Context
+    ) -> AsyncIterator[pb.AggregateBarsResponse]:
+        reading = await self._tiles.read(requests.tiles(request))
+        async for message in self._sent(context, reading):
+            yield message
+
+    async def DescribeColumns(
+        self, request: pb.DescribeColumnsRequest, context: Context
+    ) -> AsyncIterator[pb.DescribeColumnsResponse]:
+        async with aclosing(self._describing.describe(requests.describing(request))) as steps:
+            async for step in steps:
+                for response in description(step):
+                    yield response
 
     def _sent(self, context: Context, reading: Reading) -> Any:
         return self._streams.send(context, encode(reading.schema, reading.pieces))
