@@ -12,6 +12,7 @@ import pytest
 from tests.integration.gateway.house import BARS, fields, refusal
 
 ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 BAR_MS = 3_600_000
 FIRST_INDICATOR_MS = 1_483_912_800_000
 
@@ -130,3 +131,47 @@ async def test_rows_the_caller_has_are_304_before_any_is_read(client: httpx.Asyn
         f"{path}&format=arrow", headers={"if-none-match": first.headers["etag"]}
     )
     assert other.status_code == 200
+
+
+async def test_rows_backwards_begin_with_the_last(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h/ohlcv?desc=true&columns=close"
+    newest = (await client.get(f"{path}&limit=3")).json()
+    assert [row["index"] for row in newest["rows"]] == [6224, 6223, 6222]
+    older = (await client.get(f"{path}&limit=2&offset=3")).json()
+    assert [row["index"] for row in older["rows"]] == [6221, 6220]
+    part = (await client.get(f"{path}&start_index=5&end_index=8&limit=10")).json()
+    assert [row["index"] for row in part["rows"]] == [7, 6, 5]
+    beyond = (await client.get(f"{path}&offset=7000")).json()
+    assert beyond["rows"] == []
+
+
+@pytest.mark.parametrize("by", ["format", "accept"])
+async def test_csv_and_parquet_say_the_same_as_json(client: httpx.AsyncClient, by: str) -> None:
+    path = "/api/datasets/eurusd_1h/indicators?end_index=200"
+    rows = (await client.get(path)).json()["rows"]
+    for form, media_type in {"csv": "text/csv", "parquet": PARQUET}.items():
+        headers = {"accept": media_type} if by == "accept" else {}
+        asked = f"{path}&format={form}" if by == "format" else path
+        answer = await client.get(asked, headers=headers)
+        assert answer.headers["content-type"].startswith(media_type)
+        file = io.BytesIO(answer.content)
+        frame = pl.read_csv(file) if form == "csv" else pl.read_parquet(file)
+        assert frame.to_dicts() == rows
+
+
+async def test_no_rows_are_an_empty_file_of_every_format(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h/ohlcv?start_index=5&end_index=5&columns=close"
+    columns = ["index", "timestamp_ms", "close"]
+    csv = await client.get(f"{path}&format=csv")
+    assert csv.text == ",".join(columns) + "\n"
+    parquet = await client.get(f"{path}&format=parquet")
+    assert pl.read_parquet(io.BytesIO(parquet.content)).columns == columns
+
+
+async def test_each_format_has_a_tag_of_its_own(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h/ohlcv?end_index=5"
+    tags = [
+        (await client.get(f"{path}&format={form}")).headers["etag"]
+        for form in ("json", "csv", "arrow", "parquet")
+    ]
+    assert len(set(tags)) == 4

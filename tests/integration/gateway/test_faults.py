@@ -29,7 +29,7 @@ from tests.integration.gateway.scripted import (
 )
 
 
-@pytest.mark.parametrize("form", ["json", "arrow"])
+@pytest.mark.parametrize("form", ["json", "csv", "arrow", "parquet"])
 async def test_rows_that_fail_half_way_are_cut_off_and_never_look_whole(form: str) -> None:
     async with (
         peer(bars(example(ManyBars, fails_after=5 * BATCH))) as address,

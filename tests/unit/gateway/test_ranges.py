@@ -49,3 +49,13 @@ def test_indices_and_times_together_are_refused() -> None:
 def test_times_before_1970_are_times() -> None:
     assert ranges.has_times(BarsQuery(start_ts_ms=-5))
     assert not ranges.has_times(BarsQuery(start_index=0))
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 30), st.none() | st.integers(0, 30))
+def test_a_page_backwards_is_a_page_of_the_reversed_rows(
+    start: int, length: int, offset: int, limit: int | None
+) -> None:
+    rows = range(start, start + length)
+    stop = None if limit is None else offset + limit
+    wanted = list(reversed(rows))[offset:stop]
+    assert list(reversed(ranges.page(rows, offset, limit, backwards=True))) == wanted
