@@ -115,17 +115,28 @@ def _put(work: Path, folder: Path) -> None:
 
 def _write(api: Api, manifest: Any, table: str, path: Path, tell: Tell) -> None:
     asked = {"format": "arrow", "version": manifest["version"]}
-    rows = 0
     with api.streamed(f"/api/datasets/{manifest['dataset_id']}/{table}", asked) as response:
-        reader = pa.ipc.open_stream(io.BufferedReader(_Answer(response.iter_bytes())))
-        with _WRITERS[path.suffix[1:]](path, _shown(reader.schema.empty_table()).schema) as write:
-            for batch in reader:
-                write(_shown(pa.Table.from_batches([batch])))
-                rows += batch.num_rows
-                tell(batch.num_rows)
+        try:
+            rows = _copy(response.iter_bytes(), path, tell)
+        except pa.ArrowInvalid as error:
+            raise Failure(
+                f"The rows of {table} came broken: {error}.", ExitCode.INTERNAL
+            ) from error
     if rows != manifest[_TABLES[table]]:
         sentence = f"{rows} rows of {table} came, and the manifest says {manifest[_TABLES[table]]}."
         raise Failure(sentence, ExitCode.INTERNAL)
+
+
+def _copy(pieces: Iterator[bytes], path: Path, tell: Tell) -> int:
+    """How many rows were written."""
+    rows = 0
+    reader = pa.ipc.open_stream(io.BufferedReader(_Answer(pieces)))
+    with _WRITERS[path.suffix[1:]](path, _shown(reader.schema.empty_table()).schema) as write:
+        for batch in reader:
+            write(_shown(pa.Table.from_batches([batch])))
+            rows += batch.num_rows
+            tell(batch.num_rows)
+    return rows
 
 
 def _shown(table: pa.Table) -> pa.Table:

@@ -52,6 +52,9 @@ def answering(answer: Callable[[Call], None]) -> Iterator[str]:
             self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
             answer(self)
 
+        def do_PATCH(self) -> None:
+            self.do_POST()
+
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

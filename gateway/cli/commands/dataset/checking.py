@@ -89,5 +89,5 @@ def fsck(url: str, show: output.Show) -> None:
 def _refuse_findings(found: Any) -> None:
     if not found["is_sound"]:
         count = len(found["findings"])
-        things = "thing is" if count == 1 else "things are"
-        raise Failure(f"{count} {things} not as they should be.", ExitCode.FINDINGS)
+        things = "1 thing is not as it" if count == 1 else f"{count} things are not as they"
+        raise Failure(f"{things} should be.", ExitCode.FINDINGS)
