@@ -54,8 +54,7 @@ class Prepared:
     def manifest(
         self, order: ImportOrder, base: Dataset | None, attempt: Attempt, now_ms: int
     ) -> Manifest:
-        """What the order leaves open is as in the version before, or as the bars say."""
-        known = base.manifest if base else None
+        """What the order leaves open is as the dataset has it, or as the bars say."""
         timeline = {field.name: getattr(self.timeline, field.name) for field in fields(Timeline)}
         interval = duration(self.timeline.bar_interval_ms)
         return Manifest(
@@ -63,9 +62,9 @@ class Prepared:
             version=attempt.version,
             dataset_id=base.dataset_id if base else uuid4(),
             dataset_slug=order.slug,
-            symbol=order.symbol or (known.symbol if known else ""),
-            granularity=order.granularity or (known.granularity if known else interval),
-            source=order.source or (known.source if known else ""),
+            symbol=order.symbol or (base.symbol if base else ""),
+            granularity=order.granularity or (base.granularity if base else interval),
+            source=order.source or (base.source if base else ""),
             ohlcv_measurement=attempt.ohlcv_measurement,
             indicator_measurement=attempt.indicator_measurement,
             columns=self.columns,
@@ -94,7 +93,7 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
         hashes={table: table_hash(rows) for table, rows in tables.items()},
         timeline=timeline,
         columns=tuple(column for columns, _ in described for column in columns),
-        notes=(*(note for table, file in parsed.items() for note in _told(table, file)), *notes),
+        notes=(*(note for table, file in parsed.items() for note in told(table, file)), *notes),
         warnings=(*warnings, *(text for _, texts in described for text in texts)),
         trimmed_head_rows=indicators.trimmed_head if indicators else 0,
         trimmed_tail_rows=indicators.trimmed_tail if indicators else 0,
@@ -120,7 +119,8 @@ def read_all(parts: Sequence[Part], paths: Sequence[Path]) -> dict[Table, Parsed
     for table in (table for table in Table if table in files):
         part, path = files[table]
         try:
-            parsed[table] = read(path, Kind(table.value), part.options)
+            kind = Kind(table.value)
+            parsed[table] = read(path, kind, part.options, aside=path.parent)
         except InvalidRequest as error:
             wrong.extend(_located(violation, part) for violation in error.violations)
             reasons.append(error.reason)
@@ -135,7 +135,7 @@ def _located(violation: Violation, part: Part) -> Violation:
     return replace(violation, message=f"({part.file_name}) {violation.message}")
 
 
-def _told(table: Table, file: Parsed) -> list[str]:
+def told(table: Table, file: Parsed) -> list[str]:
     rows = f"{file.table.num_rows} rows read as {file.format}."
     return [f"{table}: {note}" for note in (rows, *file.notes)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 from zoneinfo import available_timezones
 
 from stage1.dataset.v1 import dataset_pb2, dataset_service_pb2, import_pb2
@@ -50,6 +50,14 @@ _PART_TABLES: Final[dict[dataset_pb2.Table.ValueType, Table | None]] = {
     dataset_pb2.TABLE_INDICATORS: Table.INDICATORS,
 }
 
+Uploading: TypeAlias = (
+    dataset_service_pb2.ImportDatasetRequest
+    | dataset_service_pb2.AppendBarsRequest
+    | dataset_service_pb2.SniffFileRequest
+    | dataset_service_pb2.VerifyDatasetRequest
+)
+"""A header first, then bytes of parts."""
+
 
 def import_order(request: dataset_service_pb2.ImportDatasetRequest, max_bytes: int) -> ImportOrder:
     """Of the first message of the stream."""
@@ -74,7 +82,7 @@ def import_order(request: dataset_service_pb2.ImportDatasetRequest, max_bytes: i
     return order
 
 
-def part_bytes(request: dataset_service_pb2.ImportDatasetRequest) -> PartBytes:
+def part_bytes(request: Uploading) -> PartBytes:
     """Of every message after the first."""
     if request.WhichOneof("step") != "bytes":
         raise InvalidRequest([Violation("header", "came twice: only bytes follow the first")])
@@ -120,7 +128,8 @@ def _targets(checks: Checks, header: import_pb2.ImportHeader) -> tuple[Target, .
 
 def _parts(checks: Checks, header: import_pb2.ImportHeader, max_bytes: int) -> tuple[Part, ...]:
     parts = [
-        _part(checks, f"header.parts[{i}]", part, max_bytes) for i, part in enumerate(header.parts)
+        part_of(checks, f"header.parts[{i}]", part, max_bytes)
+        for i, part in enumerate(header.parts)
     ]
     tables = [part.table for part in parts]
     if tables.count(Table.OHLCV) != 1 or tables.count(Table.INDICATORS) > 1:
@@ -131,7 +140,7 @@ def _parts(checks: Checks, header: import_pb2.ImportHeader, max_bytes: int) -> t
     return tuple(parts)
 
 
-def _part(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: int) -> Part:
+def part_of(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: int) -> Part:
     table = checks.one_of(f"{field}.table", part.table, _PART_TABLES, None)
     return Part(
         table=table or Table.OHLCV,
