@@ -84,7 +84,7 @@ async def dataset(stores: Stores, series: str) -> AsyncIterator[House]:
     )
     try:
         async with client.channel(f"127.0.0.1:{port}", token=None) as channel:
-            await _serving(port)
+            await _serving(port, process)
             yield House(stub=DatasetServiceStub(channel), channel=channel, pid=process.pid)
     finally:
         with suppress(ProcessLookupError):
@@ -92,14 +92,16 @@ async def dataset(stores: Stores, series: str) -> AsyncIterator[House]:
         await process.wait()
 
 
-async def _serving(port: int) -> None:
+async def _serving(port: int, process: asyncio.subprocess.Process) -> None:
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
         health: Any = HealthStub(channel)
-        while True:
-            answer = await health.Check(HealthCheckRequest(), timeout=60, wait_for_ready=True)
-            if answer.status == HealthCheckResponse.SERVING:
-                return
+        while process.returncode is None:
+            with suppress(aio.AioRpcError):  # it does not listen yet
+                answer = await health.Check(HealthCheckRequest(), timeout=1)
+                if answer.status == HealthCheckResponse.SERVING:
+                    return
             await asyncio.sleep(0.05)
+        raise RuntimeError(f"The dataset service ended with status {process.returncode}.")
 
 
 async def _import(slug: str, bars: Path) -> AsyncIterator[pb.ImportDatasetRequest]:
