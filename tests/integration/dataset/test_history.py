@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -29,17 +30,17 @@ async def five_versions(client: Client) -> None:
         await client.publish(header, b"nonsense")
 
 
-async def versions(client: Client, **asked: object) -> pb.ListDatasetVersionsResponse:
-    request = pb.ListDatasetVersionsRequest(**{"dataset": "five", **asked})  # type: ignore[arg-type]
+async def versions(client: Client, **asked: Any) -> pb.ListDatasetVersionsResponse:
+    request = pb.ListDatasetVersionsRequest(**{"dataset": "five", **asked})
     return await client.ask(client.stub.ListDatasetVersions(request))
 
 
-async def imports(client: Client, **asked: object) -> pb.ListImportsResponse:
-    return await client.ask(client.stub.ListImports(pb.ListImportsRequest(**asked)))  # type: ignore[arg-type]
+async def imports(client: Client, **asked: Any) -> pb.ListImportsResponse:
+    return await client.ask(client.stub.ListImports(pb.ListImportsRequest(**asked)))
 
 
-async def update(client: Client, dataset: str = "five", **said: object) -> pb.UpdateDatasetResponse:
-    request = pb.UpdateDatasetRequest(dataset=dataset, **said)  # type: ignore[arg-type]
+async def update(client: Client, dataset: str = "five", **said: Any) -> pb.UpdateDatasetResponse:
+    request = pb.UpdateDatasetRequest(dataset=dataset, **said)
     return await client.ask(client.stub.UpdateDataset(request))
 
 

@@ -197,7 +197,9 @@ async def test_a_watcher_that_comes_and_goes_misses_nothing(
         return found
 
     async with asyncio.timeout(60):
-        found, *_ = await asyncio.gather(watch(), *map(publish, subjects, publishers))
+        watched = asyncio.create_task(watch())
+        await asyncio.gather(*map(publish, subjects, publishers))
+        found = await watched
     assert [event.sequence for event in found] == list(range(began + 1, began + len(found) + 1))
     assert {s: sum(e.dataset_id == s for e in found) for s in subjects} == kept
 
