@@ -50,6 +50,7 @@ def test_questdb_has_the_settings_that_are_measured() -> None:
     shipped = dict(SERVICES["questdb"]["environment"])
     health = shipped.pop("QDB_HTTP_MIN_NET_BIND_TO")
     assert health.startswith("127.0.0.1:")
+    assert shipped.pop("QDB_HTTP_HEALTH_CHECK_AUTHENTICATION_REQUIRED") == "false"
     bind, user = shipped.pop("QDB_HTTP_BIND_TO"), shipped.pop("QDB_HTTP_USER")
     assert shipped.pop("QDB_HTTP_PASSWORD_FILE") == "/run/secrets/questdb_password"
     ours = dict(questdb_server.SETTINGS)
