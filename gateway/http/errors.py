@@ -67,7 +67,7 @@ def answer(error: Stage1Error) -> Response:
     status = status_of(error)
     violations = error.violations if isinstance(error, InvalidRequest) else ()
     headers = {"retry-after": "1"} if status in _RETRY_LATER else None
-    return _envelope(status, str(error), error.reason, violations, headers)
+    return _envelope(status, str(error), error.reason, violations, headers, error.cause)
 
 
 def _envelope(
@@ -76,11 +76,13 @@ def _envelope(
     reason: str,
     violations: Sequence[Violation] = (),
     headers: Mapping[str, str] | None = None,
+    cause: str = "",
 ) -> Response:
     details = {
         "reason": reason,
         "fields": [{"field": v.field, "message": v.message} for v in violations],
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        **({"cause": cause} if cause else {}),
     }
     body = {"error": sentence, "details": details}
     return Response(orjson.dumps(body), int(status), headers, "application/json")

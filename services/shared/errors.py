@@ -11,13 +11,17 @@ from dataclasses import dataclass
 
 
 class Stage1Error(Exception):
-    """A refusal: one sentence for people, one UPPER_SNAKE reason for programs."""
+    """A refusal: one sentence for people, one UPPER_SNAKE reason for programs.
+
+    `cause` is what a server of others said, in its own words, where that helps whoever runs it.
+    """
 
     reason = "INTERNAL"
 
-    def __init__(self, message: str, *, reason: str | None = None) -> None:
+    def __init__(self, message: str, *, reason: str | None = None, cause: str = "") -> None:
         super().__init__(message)
         self.reason = reason or type(self).reason
+        self.cause = cause
 
 
 class NotFound(Stage1Error):

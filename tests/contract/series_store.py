@@ -187,14 +187,84 @@ class SeriesStoreContract:
     async def test_null_stays_null_and_text_stays_text(self, store: SeriesStore) -> None:
         odd = pa.RecordBatch.from_pylist(
             [
-                {"timestamp_ms": -5, "close": None, "market": ""},
-                {"timestamp_ms": 0, "close": -0.5, "market": None},
+                {"timestamp_ms": 5, "close": None, "market": ""},
+                {"timestamp_ms": 6, "close": -0.5, "market": None},
                 {"timestamp_ms": 7, "close": 1e300, "market": "größer 🙂"},
             ],
             schema=BARS,
         )
         table = await with_bars(store, odd)
         assert await rows_of(store, table, BARS.names) == odd.to_pylist()
+
+    async def test_times_before_1970_are_kept_or_refused(self, store: SeriesStore) -> None:
+        table, early = await with_bars(store), bars(-3, 2)
+        try:
+            await put(store, table, early)
+        except InvalidRequest:
+            early = early.slice(0, 0)
+        assert await rows_of(store, table, BARS.names) == early.to_pylist()
+
+    async def test_values_of_every_type_stay_what_they_are(self, store: SeriesStore) -> None:
+        schema = pa.schema(
+            [
+                pa.field("timestamp_ms", pa.int64(), nullable=False),
+                ("flag", pa.bool_()),
+                ("count", pa.int64()),
+                ("value", pa.float64()),
+                pa.field("sure", pa.bool_(), nullable=False),
+                ("text", pa.string()),
+            ]
+        )
+        columns = [
+            [0, 1, 2, 3, 4],
+            [True, None, False, None, True],
+            [2**63 - 1, None, 0, -(2**63) + 1, 2**53 + 1],
+            [float("inf"), None, -0.0, 5e-324, -1.7976931348623157e308],
+            [True, False, False, True, True],
+            ["a", "", None, "x" * 70_000, "\0\n,\"'\\ü🙂"],
+        ]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        table = new_name()
+        await store.create(table, schema)
+        await put(store, table, batch)
+        assert await rows_of(store, table, schema.names) == batch.to_pylist()
+
+    async def test_names_of_columns_are_kept_exactly(self, store: SeriesStore) -> None:
+        names = ["Close", "close", "CLOSE ", "_0", "_1", "timestamp", "Timestamp", "ä.b", 'a"b;--']
+        names += ["", "select", "x" * 500, "名前", "a\nb", "..", "TIMESTAMP_MS"]
+        schema = pa.schema([BARS.field("timestamp_ms"), *((n, pa.float64()) for n in names)])
+        table = new_name()
+        await store.create(table, schema)
+        values = [[float(i + 10 * row) for row in range(3)] for i in range(len(names))]
+        batch = pa.RecordBatch.from_arrays(
+            [pa.array([1, 2, 3]), *map(pa.array, values)], schema=schema
+        )
+        await put(store, table, batch)
+        assert (await store.schema(table)).names == ["index", *schema.names]
+        assert await rows_of(store, table, schema.names) == batch.to_pylist()
+        assert (
+            await rows_of(store, table, ["名前", "Close"])
+            == batch.select(["名前", "Close"]).to_pylist()
+        )
+
+    async def test_a_table_may_have_two_thousand_columns(self, store: SeriesStore) -> None:
+        names = [f"Indicator {i} of the widest table" for i in range(1_999)]
+        schema = pa.schema([BARS.field("timestamp_ms"), *((n, pa.float64()) for n in names)])
+        table, staged = new_name(), new_name()
+        rows = np.arange(40)
+        batch = pa.RecordBatch.from_arrays(
+            [pa.array(rows), *(pa.array(rows + i / 2_000) for i in range(1_999))], schema=schema
+        )
+        for name, part in ((table, batch.slice(0, 30)), (staged, batch.slice(30))):
+            await store.create(name, schema)
+            await put(store, name, part)
+        await store.merge(staged, table)
+        await store.settle(table)
+        read = pa.Table.from_batches([b async for b in store.read(table, schema.names)], schema)
+        assert read.equals(pa.Table.from_batches([batch]))
+        some = list(reversed(names[1:]))
+        assert len(await rows_of(store, table, some)) == 40
 
     async def test_creating_a_table_again_keeps_its_rows(self, store: SeriesStore) -> None:
         table = await with_bars(store, bars(0, 3))

@@ -41,6 +41,9 @@ class ErrorDetails(Answer):
     reason: str = Field(description="UPPER_SNAKE, for programs.", examples=["NOT_FOUND"])
     fields: list[FieldError]
     request_id: str
+    cause: str | None = Field(
+        default=None, description="What the series store's server said, in its own words."
+    )
 
 
 class Error(Answer):

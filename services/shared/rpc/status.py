@@ -33,6 +33,7 @@ _CODES: Final[dict[type[errors.Stage1Error], StatusCode]] = {
 }
 _KINDS: Final = {c: kind for kind, c in _CODES.items() if kind is not errors.InvalidRequest}
 _RETRY_SECONDS: Final = 1
+_CAUSE: Final = "cause"
 # A refusal travels in trailers, in part twice and encoded. gRPC drops trailers over its limit,
 # and the caller would learn nothing: so a refusal is cut to fit, whatever it quotes.
 TRAILER_BYTES: Final = 128 << 10
@@ -54,7 +55,10 @@ def to_status(error: errors.Stage1Error) -> Status:
     status = Status(
         code=code_of(error).value[0], message=_clipped(str(error), _SENTENCE_CHARACTERS)
     )
-    status.details.add().Pack(details.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    info = details.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if error.cause:
+        info.metadata[_CAUSE] = _clipped(error.cause, _SENTENCE_CHARACTERS)
+    status.details.add().Pack(info)
     if isinstance(error, errors.InvalidRequest):
         violations = [
             details.BadRequest.FieldViolation(
@@ -100,7 +104,7 @@ def from_call(call: AioRpcError) -> errors.Stage1Error:
             [errors.Violation(v.field, v.description) for v in bad.field_violations],
             reason=info.reason,
         )
-    return kind(status.message, reason=info.reason)
+    return kind(status.message, reason=info.reason, cause=info.metadata.get(_CAUSE, ""))
 
 
 @contextmanager

@@ -27,7 +27,11 @@ class StoreInUse(Unavailable):
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As asyncio.to_thread, but a cancelled caller waits: what follows may touch the same files."""
-    job = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    return await ended(asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs)))
+
+
+async def ended(job: asyncio.Future[T]) -> T:
+    """Its result; a cancelled caller waits until it has ended."""
     try:
         return await asyncio.shield(job)
     except asyncio.CancelledError:

@@ -14,4 +14,13 @@ def series_store(
     settings: SeriesSettings, folder: Path
 ) -> AbstractAsyncContextManager[SeriesStore]:
     """`folder` is for Arrow files."""
-    return arrow_files(folder)
+    if settings.series == "arrow":
+        return arrow_files(folder)
+    from services.shared.series.questdb import questdb_store  # pandas takes 0.5 s to load
+
+    password = settings.questdb_password
+    return questdb_store(
+        settings.questdb_url,
+        settings.questdb_user,
+        password.get_secret_value() if password else "",
+    )

@@ -40,6 +40,11 @@ def test_an_error_arrives_as_the_kind_it_left_as(
     assert (type(arrived), str(arrived), arrived.reason) == (kind, sentence, reason)
 
 
+def test_what_a_server_of_others_said_arrives_with_the_error() -> None:
+    assert crossed(errors.Unavailable("away", cause="errno=111")).cause == "errno=111"
+    assert crossed(errors.Unavailable("away")).cause == ""
+
+
 @given(st.lists(st.builds(errors.Violation, sentences, sentences), min_size=1, max_size=20))
 def test_every_violation_arrives(violations: list[errors.Violation]) -> None:
     arrived = crossed(errors.InvalidRequest(violations, reason="BAD_FILE"))

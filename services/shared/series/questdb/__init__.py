@@ -1,0 +1,273 @@
+"""The series store on a QuestDB server.
+
+A table of ours is a table there, partitioned by month, whose rows are unique by
+their key. What its columns are called for people is kept in `stage1.tables`,
+written before the table is made: so a table never lacks its columns' names, and
+a row there without a table means nothing. Tables that others made can be read too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import defaultdict
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final
+
+import pyarrow as pa
+
+from services.shared.arrow_stream import Piece
+from services.shared.errors import Conflict, InvalidRequest, Unavailable, Violation
+from services.shared.series import TIME, Bounds, NoSuchTable, Span, TableDiffers, check_table_name
+from services.shared.series.columns import check_columns, check_selection, selected
+from services.shared.series.questdb.layout import (
+    CATALOGUE,
+    Layout,
+    Stored,
+    check_storable_name,
+    foreign,
+    from_json,
+    listed,
+    new_layout,
+)
+from services.shared.series.questdb.reading import LEAST_SLICE_BYTES, SLICE_BYTES, Reader
+from services.shared.series.questdb.refusals import suspended
+from services.shared.series.questdb.sending import Senders, Sending, send_layout
+from services.shared.series.questdb.wire import LONG_SECONDS, Address, Wire
+
+READ_BYTES: Final = 128 << 20
+"""Of slices in memory, all readers together."""
+STILL_SECONDS: Final = 60.0
+"""A table that has not taken a transaction for so long is given up."""
+_POLL_SECONDS: Final = (0.002, 0.1)
+_KNOWN_TIMES: Final = 10_000
+
+
+@asynccontextmanager
+async def questdb_store(url: str, user: str = "", password: str = "") -> AsyncIterator[Questdb]:
+    """Opens nothing yet: a server that is away is told by the first call."""
+    address = Address(url=url.rstrip("/"), user=user, password=password)
+    wire, senders = Wire(address), Senders(address)
+    try:
+        yield Questdb(wire, senders)
+    finally:
+        senders.close()
+        wire.close()
+
+
+class Questdb:
+    def __init__(self, wire: Wire, senders: Senders) -> None:
+        self._wire = wire
+        self._senders = senders
+        self._layouts: dict[str, Layout] = {}
+        self._times: dict[str, dict[int, int]] = defaultdict(dict)
+        self._naming = asyncio.Lock()
+        self._readers = 0
+
+    async def create(self, table: str, schema: pa.Schema, *, key: Sequence[str] = (TIME,)) -> None:
+        check_table_name(table)
+        check_storable_name(table)
+        check_columns(schema, key)
+        wanted = new_layout(table, schema, key)
+        async with self._naming:
+            there = await self._load(table)
+            if there is None:
+                await self._create(wanted)
+            elif there != wanted:
+                raise TableDiffers(f"Table {table} is there with other columns or another key.")
+
+    async def _create(self, layout: Layout) -> None:
+        await self._wire.rows(
+            f'CREATE TABLE IF NOT EXISTS "{CATALOGUE}" (timestamp TIMESTAMP, name SYMBOL INDEX, '
+            "layout VARCHAR) TIMESTAMP(timestamp) PARTITION BY YEAR WAL"
+        )
+        await self._wire.in_thread(lambda: send_layout(self._senders, layout, time.time_ns()))
+        await self._settle(CATALOGUE)
+        await self._wire.rows(layout.ddl())
+        self._layouts[layout.table] = layout
+
+    async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
+        layout = await self._layout(table)
+        self._times.pop(table, None)
+        await Sending(self._wire, self._senders, layout).send(batches)
+
+    async def settle(self, table: str) -> None:
+        await self._layout(table)
+        await self._settle(table)
+        self._times.pop(table, None)
+
+    async def _settle(self, table: str) -> None:
+        wanted, applied = await self._transactions(table)
+        pause, longest = _POLL_SECONDS
+        moved = time.monotonic()
+        while applied < wanted:
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, longest)
+            before = applied
+            _, applied = await self._transactions(table)
+            if applied > before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STILL_SECONDS:
+                raise Unavailable(
+                    f"Table {table} of QuestDB has applied {applied} of {wanted} transactions "
+                    f"and none for {STILL_SECONDS:.0f} s."
+                )
+
+    async def _transactions(self, table: str) -> tuple[int, int]:
+        """(written, readable). Raises WalSuspended or DiskFull."""
+        rows = await self._wire.rows(
+            "SELECT sequencerTxn, writerTxn, suspended, errorTag, errorMessage "
+            f"FROM wal_tables() WHERE name = '{table}'",
+            table=table,
+        )
+        if not rows:  # dropped meanwhile, or others made it without a WAL
+            return 0, 0
+        sequencer, writer, is_suspended, tag, message = rows[0]
+        if is_suspended:
+            raise suspended(table, tag or "", message or "")
+        return sequencer, writer
+
+    async def schema(self, table: str, columns: Sequence[str] | None = None) -> pa.Schema:
+        return selected((await self._layout(table)).readable, columns)
+
+    async def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        span: Span | None = None,
+        below_ms: int | None = None,
+        where: Mapping[str, int] | None = None,
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        layout = await self._layout(table)
+        wanted = selected(layout.readable, columns)
+        check_selection(table, layout.key, span, where or {})
+        reader = Reader(self._wire, layout, wanted, self._known_times(table))
+        self._readers += 1
+        reader.slice_bytes = max(
+            LEAST_SLICE_BYTES, min(SLICE_BYTES, READ_BYTES // (2 * self._readers))
+        )
+        try:
+            async with aclosing(reader.batches(span, below_ms, where or {})) as batches:
+                async for batch in batches:
+                    yield batch
+        except NoSuchTable:
+            self._forget(table)
+            raise
+        finally:
+            self._readers -= 1
+
+    def read_pieces(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        span: Span | None = None,
+        below_ms: int | None = None,
+        where: Mapping[str, int] | None = None,
+    ) -> AsyncGenerator[Piece]:
+        return self.read(table, columns, span=span, below_ms=below_ms, where=where)
+
+    def _known_times(self, table: str) -> dict[int, int]:
+        times = self._times[table]
+        if len(times) > _KNOWN_TIMES:
+            times.clear()
+        return times
+
+    async def merge(self, staged: str, into: str) -> None:
+        """One transaction; the keys of the rows make a repeat harmless."""
+        source, target = await self._layout(staged), await self._layout(into)
+        if not target.has_unique_keys:
+            raise Conflict(
+                f'Table {into} of QuestDB keeps rows twice: ALTER TABLE "{into}" DEDUP ENABLE '
+                f'UPSERT KEYS("{target.time}") lets rows be merged into it.'
+            )
+        missing = sorted(set(target.columns.names) - set(source.columns.names))
+        if missing:
+            raise InvalidRequest([Violation("staged", f"is {staged}, which lacks {missing}")])
+        await self._settle(staged)
+        query = _merging(source, target)
+        await self._wire.rows(query, table=into, seconds=LONG_SECONDS)
+        self._times.pop(into, None)
+
+    async def bounds(self, table: str) -> Bounds | None:
+        layout = await self._layout(table)
+        time = f'"{layout.time}"'
+        query = f'SELECT count(), min({time})::LONG, max({time})::LONG FROM "{table}"'
+        rows, first_us, last_us = (await self._rows_of(table, query))[0]
+        return Bounds(rows, first_us // 1000, last_us // 1000) if rows else None
+
+    async def drop(self, table: str) -> None:
+        check_table_name(table)
+        async with self._naming:
+            await self._wire.rows(f'DROP TABLE IF EXISTS "{table}"', table=table)
+            self._forget(table)
+
+    async def tables(self) -> list[str]:
+        names = [row[0] for row in await self._wire.rows("SELECT table_name FROM tables()")]
+        return sorted(name for name in names if re.fullmatch("[a-z0-9_]{1,200}", name))
+
+    async def _rows_of(self, table: str, query: str) -> list[list[Any]]:
+        try:
+            return await self._wire.rows(query, table=table)
+        except NoSuchTable:
+            self._forget(table)
+            raise
+
+    def _forget(self, table: str) -> None:
+        self._layouts.pop(table, None)
+        self._times.pop(table, None)
+
+    async def _layout(self, table: str) -> Layout:
+        check_table_name(table)
+        async with self._naming:
+            layout = await self._load(table)
+        if layout is None:
+            raise NoSuchTable(f"There is no table {table}.")
+        return layout
+
+    async def _load(self, table: str) -> Layout | None:
+        if table not in self._layouts:
+            stored = await self._stored(table)
+            if not stored:
+                return None
+            ours = await self._catalogued(table)
+            is_ours = ours is not None and ours.described() == stored
+            self._layouts[table] = ours if ours and is_ours else foreign(table, stored)
+        return self._layouts[table]
+
+    async def _stored(self, table: str) -> list[Stored]:
+        try:
+            rows = await self._wire.rows(
+                f"SELECT \"column\", type, designated, upsertKey FROM table_columns('{table}')",
+                table=table,
+            )
+        except NoSuchTable:
+            return []
+        return [Stored(name=n, type=t, is_designated=d, is_key=k) for n, t, d, k in rows]
+
+    async def _catalogued(self, table: str) -> Layout | None:
+        query = f"SELECT layout FROM \"{CATALOGUE}\" WHERE name = '{table}' LIMIT -1"
+        try:
+            rows = await self._wire.rows(query, table=CATALOGUE)
+        except NoSuchTable:
+            return None
+        return from_json(table, rows[0][0]) if rows else None
+
+
+def _merging(source: Layout, target: Layout) -> str:
+    if source.names == target.names and source.columns.names == target.columns.names:
+        return f'INSERT ATOMIC INTO "{target.table}" SELECT * FROM "{source.table}"'
+    taken = listed(source.name_of(column) for column in target.columns.names)
+    return (
+        f'INSERT ATOMIC INTO "{target.table}" ({listed(target.names)}) '
+        f'SELECT {taken} FROM "{source.table}"'
+    )
