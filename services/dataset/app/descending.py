@@ -19,10 +19,8 @@ RowsOf: TypeAlias = Callable[[Rows], AsyncGenerator[pa.RecordBatch]]
 """The batches of a stretch of rows, in order."""
 
 
-async def descending(
-    rows_of: RowsOf, rows: Rows, columns: int, *, block_bytes: int = BLOCK_BYTES
-) -> AsyncGenerator[pa.RecordBatch]:
-    size = max(1, block_bytes // (_VALUE_BYTES * columns))
+async def descending(rows_of: RowsOf, rows: Rows, columns: int) -> AsyncGenerator[pa.RecordBatch]:
+    size = max(1, BLOCK_BYTES // (_VALUE_BYTES * columns))
     for end in range(rows.end, rows.start, -size):
         async with aclosing(rows_of(Rows(max(rows.start, end - size), end))) as batches:
             block = [batch async for batch in batches]

@@ -161,7 +161,7 @@ class TestUpdates:
         ],
     )
     async def test_limits_are_those_of_an_import(
-        self, client: Client, said: dict[str, object], field: str
+        self, client: Client, said: dict[str, Any], field: str
     ) -> None:
         with pytest.raises(InvalidRequest) as caught:
             await update(client, **said)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dataset.app import boundaries
+from services.dataset.app import descending as backwards
 from services.dataset.app.boundaries import lower_bounds, times_at
-from services.dataset.app.descending import descending
 from services.dataset.domain.times import Times
 from services.shared.series import Rows
 
@@ -84,6 +84,8 @@ async def test_descending_is_ascending_reversed(
             yield batch
 
     rows = Rows(start, start + length)
-    batches = descending(rows_of, rows, columns=2, block_bytes=16 * block_rows)
-    found = pa.Table.from_batches([batch async for batch in batches], table.schema)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backwards, "BLOCK_BYTES", 16 * block_rows)
+        batches = [batch async for batch in backwards.descending(rows_of, rows, columns=2)]
+    found = pa.Table.from_batches(batches, table.schema)
     assert found.to_pylist() == table.to_pylist()[::-1]
