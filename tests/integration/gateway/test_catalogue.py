@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import polars as pl
 import pytest
 
 from tests.integration.gateway.house import BARS, fields, imported, refusal
@@ -103,3 +104,69 @@ async def test_what_is_said_of_a_dataset_changes_and_its_rows_do_not(
     assert (answer.json()["symbol"], answer.json()["granularity"]) == ("EUR", "1h")
     assert answer.json()["metadata"] == {"c": "d", "e": "f"}
     assert answer.json()["version"] == before["version"]
+
+
+async def test_statistics_are_those_of_the_rows(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h/columns?columns=close&bins=10"
+    (found,) = (await client.get(path)).json()["columns"]
+    rows = (await client.get("/api/datasets/eurusd_1h/ohlcv?columns=close")).json()["rows"]
+    close = pl.DataFrame(rows)["close"]
+    figures = found["statistics"]
+    assert (figures["rows"], found["null_count"]) == (6225, 0)
+    assert (figures["min"], figures["max"]) == (close.min(), close.max())
+    assert figures["mean"] == pytest.approx(close.mean(), rel=1e-12)
+    assert figures["std"] == pytest.approx(close.std(), rel=1e-9)
+    assert figures["quantiles"]["50"] == pytest.approx(close.median(), rel=1e-12)
+    assert list(figures["quantiles"]) == ["1", "5", "25", "50", "75", "95", "99"]
+    assert (len(figures["histogram_edges"]), sum(figures["histogram_counts"])) == (11, 6225)
+
+
+async def test_every_column_of_both_tables_has_statistics(client: httpx.AsyncClient) -> None:
+    found = (await client.get("/api/datasets/eurusd_1h/columns")).json()
+    assert found["count"] == 5 + 24
+    assert all(c["statistics"] for c in found["columns"])
+
+
+async def test_tiles_of_bars_keep_open_high_low_and_close(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h"
+    tiles = (await client.get(f"{path}/tiles?buckets=7")).json()
+    assert (tiles["measurement"], tiles["count"]) == ("eurusd_1h_v1_ohlcv_a1", 7)
+    frame = pl.DataFrame((await client.get(f"{path}/ohlcv")).json()["rows"])
+    assert sum(tile["rows"] for tile in tiles["rows"]) == frame.height
+    first = frame.head(tiles["rows"][0]["rows"])
+    assert tiles["rows"][0] == {
+        "timestamp_ms": first["timestamp_ms"][0],
+        "rows": first.height,
+        "open": first["open"][0],
+        "high": first["high"].max(),
+        "low": first["low"].min(),
+        "close": first["close"][-1],
+        "volume": pytest.approx(first["volume"].sum()),
+    }
+
+
+async def test_tiles_of_indicators_are_their_least_and_most(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h/tiles?table=indicators&columns=RSI_14&buckets=3"
+    tiles = (await client.get(path)).json()
+    assert list(tiles["rows"][0]) == ["timestamp_ms", "rows", "RSI_14.min", "RSI_14.max"]
+    again = await client.get(f"{path}&format=arrow")
+    assert again.headers["content-type"] == "application/vnd.apache.arrow.stream"
+    known = {"if-none-match": again.headers["etag"]}
+    assert (await client.get(f"{path}&format=arrow", headers=known)).status_code == 304
+
+
+async def test_tiles_of_a_range_of_times_hold_only_its_rows(client: httpx.AsyncClient) -> None:
+    path = "/api/datasets/eurusd_1h/tiles"
+    start = 1_483_308_000_000
+    params = {"start_ts_ms": start, "end_ts_ms": start + 5 * 3_600_000, "buckets": 100}
+    tiles = (await client.get(path, params=params)).json()
+    assert [tile["rows"] for tile in tiles["rows"]] == [1] * 5
+    since = (await client.get(path, params={"start_ts_ms": start, "buckets": 1})).json()
+    assert since["rows"][0]["rows"] == 6225
+    backwards = await client.get(path, params={"start_ts_ms": 5, "end_ts_ms": 4})
+    assert fields(refusal(backwards, 400, "OUT_OF_RANGE")) == {"start_ts_ms"}
+
+
+@pytest.mark.parametrize("query", ["buckets=0", "buckets=20001", "table=joined", "format=csv"])
+async def test_tiles_that_cannot_be_are_400(client: httpx.AsyncClient, query: str) -> None:
+    assert (await client.get(f"/api/datasets/eurusd_1h/tiles?{query}")).status_code == 400
