@@ -10,6 +10,8 @@ from typing import Final
 from grpc import aio
 from stage1.dataset.v1.dataset_service_pb2_grpc import add_DatasetServiceServicer_to_server
 
+from services.dataset.app.adopting import Adoptions
+from services.dataset.app.appending import Appends
 from services.dataset.app.bars import Bars
 from services.dataset.app.checking import Checking
 from services.dataset.app.collecting import Collector
@@ -57,6 +59,10 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
         )
         merges = Merges(catalogue=catalogue, series=series)
         collector = Collector(staging=staging, merges=merges)
+        imports = Imports(staging=staging, clock=system_clock)
+        appends = Appends(
+            staging=staging, merges=merges, clock=system_clock, sessions=exchange_sessions
+        )
         datasets = Datasets(catalogue=catalogue, series=series)
         verifying = Verifying(
             catalogue=catalogue, series=series, spool=spool, sessions=exchange_sessions
@@ -68,7 +74,9 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             datasets=datasets,
             history=History(catalogue=catalogue),
             watches=Watches(catalogue=catalogue, bell=bell, clock=system_clock),
-            imports=Imports(staging=staging, clock=system_clock),
+            imports=imports,
+            appends=appends,
+            adoptions=Adoptions(imports=imports, series=series),
             bars=bars,
             describing=Describing(bars=bars, series=series),
             tiles=Tiles(bars=bars, series=series),

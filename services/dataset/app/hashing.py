@@ -14,10 +14,11 @@ from typing import Final
 import pyarrow as pa
 
 from services.dataset.domain.columns import ColumnType, Table
-from services.dataset.domain.manifest import Manifest
+from services.dataset.domain.manifest import Manifest, measurement, rows_of, watermark
 from services.shared.canonical import BLOCK_ROWS, TableHash, block_hash, column_types
 from services.shared.canonical import ColumnType as Canonical
-from services.shared.series import TIME, SeriesStore, Span
+from services.shared.errors import DataLoss
+from services.shared.series import TIME, Rows, SeriesStore, Span
 from services.shared.series.disk import in_thread
 
 _WIDE: Final = 256  # columns; a block of so many has 128 MiB
@@ -115,3 +116,34 @@ def columns_of(manifest: Manifest, table: Table) -> Columns:
 def hashes_in(blocks: bytes) -> tuple[bytes, ...]:
     """Of block hashes end to end."""
     return tuple(blocks[start : start + 32] for start in range(0, len(blocks), 32))
+
+
+async def joined_hash(
+    series: SeriesStore, base: Manifest, table: Table, known: TableHash, new: pa.Table
+) -> TableHash:
+    """Of the table with its new rows: only the block that was not whole is read again.
+
+    Raises DataLoss when that block is not as it was published.
+    """
+    kept, columns = known.whole_blocks, known.columns
+    open_rows = await _open_rows(series, base, table, len(kept) * BLOCK_ROWS)
+    if open_rows and await in_thread(block_hash, open_rows, columns) != known.block_hashes[-1]:
+        raise DataLoss(
+            f"Table {measurement(base, table)} is not as it was published from row "
+            f"{len(kept) * BLOCK_ROWS} on: look with `stage1 dataset verify`."
+        )
+    rows = chained(as_stream(open_rows), as_stream(new.to_batches()))
+    return await stream_hash(columns, rows, kept=kept)
+
+
+async def _open_rows(
+    series: SeriesStore, base: Manifest, table: Table, start: int
+) -> list[pa.RecordBatch]:
+    rows = rows_of(base, table)
+    if start == rows:
+        return []
+    names = [name for name, _ in columns_of(base, table)]
+    below_ms = watermark(base, table)
+    read = series.read(measurement(base, table), names, span=Rows(start, rows), below_ms=below_ms)
+    async with aclosing(read) as batches:
+        return [batch async for batch in batches]

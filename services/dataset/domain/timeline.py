@@ -126,6 +126,22 @@ def align(ohlcv: Times, indicators: Times | None) -> Alignment:
     return Alignment(lookback, len(ohlcv) - lookback - len(indicators))
 
 
+def refuse_misaligned(bars: Times, indicators: Times) -> None:
+    """Raises InvalidRequest unless the rows stand on the first of these bars, one on each."""
+    under = bars[: len(indicators)]
+    wrong = np.flatnonzero(under != indicators[: len(under)])
+    row = int(wrong[0]) if len(wrong) else len(under)
+    if row < len(indicators):
+        at = iso(indicators[row])
+        if row == len(bars):
+            message = f"have a row at {at}, where there is no bar yet"
+        elif indicators[row] > bars[row]:
+            message = f"leave out the bar at {iso(bars[row])}: the next row is at {at}"
+        else:
+            message = f"have a row at {at}, where there is no bar"
+        _refuse([Violation("indicators", message)])
+
+
 def _misaligned(ohlcv: Times, indicators: Times, lookback: int, row: int) -> str:
     at, bar = iso(indicators[row]), lookback + row
     if bar >= len(ohlcv):

@@ -5,6 +5,8 @@ The service's methods stand in modules by what they are about; this puts them to
 
 from __future__ import annotations
 
+from services.dataset.app.adopting import Adoptions
+from services.dataset.app.appending import Appends
 from services.dataset.app.bars import Bars
 from services.dataset.app.checking import Checking
 from services.dataset.app.datasets import Datasets
@@ -32,6 +34,8 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         verifying: Verifying,
         watches: Watches,
         imports: Imports,
+        appends: Appends,
+        adoptions: Adoptions,
         bars: Bars,
         describing: Describing,
         tiles: Tiles,
@@ -44,6 +48,8 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         self._verifying = verifying
         self._watches = watches
         self._imports = imports
+        self._appends = appends
+        self._adoptions = adoptions
         self._bars = bars
         self._describing = describing
         self._tiles = tiles

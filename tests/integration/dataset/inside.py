@@ -9,22 +9,25 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
+from services.dataset.app.appending import Appends
 from services.dataset.app.collecting import Collector
 from services.dataset.app.datasets import Datasets
 from services.dataset.app.importing import Imports
 from services.dataset.app.merging import Merges
-from services.dataset.app.order import ImportOrder, PartBytes
+from services.dataset.app.order import AppendOrder, ImportOrder, PartBytes
 from services.dataset.app.staging import Staging
-from services.dataset.convert.importing import import_order
+from services.dataset.calendars import exchange_sessions
+from services.dataset.convert.importing import append_order, import_order
 from services.dataset.domain.catalogue import Published
 from services.dataset.storage.postgres import PostgresCatalogue
 from services.dataset.storage.spool import Spool
 from services.shared.clock import Clock, system_clock
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
-from tests.integration.dataset.client import bar_file, header_of, indicator_file
+from tests.integration.dataset.client import INDICATORS, OHLCV, bar_file, header_of, indicator_file
 from tests.unit.dataset.bars import hourly
 
 TIMES = hourly(300)
@@ -33,8 +36,10 @@ TIMES = hourly(300)
 @dataclass(frozen=True, kw_only=True)
 class Service:
     imports: Imports
+    appends: Appends
     collector: Collector
     datasets: Datasets
+    catalogue: PostgresCatalogue
     series: ArrowFiles
 
     async def run(self, order: ImportOrder, *parts: bytes) -> Published:
@@ -43,6 +48,13 @@ class Service:
                 yield PartBytes(part, data)
 
         return await self.imports.run(order, pieces())
+
+    async def append(self, order: AppendOrder, *parts: bytes) -> Published:
+        async def pieces() -> AsyncIterator[PartBytes]:
+            for part, data in enumerate(parts):
+                yield PartBytes(part, data)
+
+        return await self.appends.run(order, pieces())
 
     async def tables_of(self, slug: str) -> set[str]:
         return {table for table in await self.series.tables() if table.startswith(f"{slug}_v")}
@@ -87,17 +99,45 @@ async def started(
         datasets = Datasets(catalogue=real_catalogue, series=real_series)
         yield Service(
             imports=Imports(staging=staging, clock=clock),
+            appends=Appends(
+                staging=staging, merges=merges, clock=clock, sessions=exchange_sessions
+            ),
             collector=collector,
             datasets=datasets,
+            catalogue=real_catalogue,
             series=real_series,
         )
 
 
-def order(slug: str, dataset_id: UUID | None = None, *, key: str = "") -> ImportOrder:
-    header = header_of(slug)
+def order(
+    slug: str,
+    dataset_id: UUID | None = None,
+    *,
+    key: str = "",
+    tables: tuple[dataset_pb2.Table.ValueType, ...] = (),
+) -> ImportOrder:
+    header = header_of(slug, *tables)
     header.dataset_id = str(dataset_id or "")
     header.idempotency_key = key
     return import_order(pb.ImportDatasetRequest(header=header), 1 << 30)
+
+
+def append(
+    dataset: str,
+    *tables: dataset_pb2.Table.ValueType,
+    key: str = "",
+    policy: dataset_pb2.GapPolicy.ValueType = dataset_pb2.GAP_POLICY_UNSPECIFIED,
+    expected_version: int = 0,
+) -> AppendOrder:
+    """Of both tables, unless some are named."""
+    header = import_pb2.AppendHeader(
+        dataset=dataset,
+        parts=[import_pb2.ImportPart(table=table) for table in tables or (OHLCV, INDICATORS)],
+        idempotency_key=key,
+        gap_policy=policy,
+        expected_version=expected_version,
+    )
+    return append_order(pb.AppendBarsRequest(header=header), 1 << 30)
 
 
 def files(seed: int) -> tuple[bytes, bytes]:
