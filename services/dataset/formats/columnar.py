@@ -116,7 +116,7 @@ def parquet_source(content: Content, kind: Kind, options: Options) -> ColumnarSo
         _must_fit(max(declared, stored), options)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        return opened().iter_batches(batch_size=_ROWS, use_threads=False)
+        yield from opened().iter_batches(batch_size=_ROWS, use_threads=False)
 
     why = "Parquet, by its first bytes."
     return _source(Format.PARQUET, why, batches, schema, kind, options)

@@ -53,7 +53,8 @@ def content_of(path: Path, options: Options, aside: Path) -> Content:
         raise too_big(f"has {size} bytes", options)
     with path.open("rb") as file:
         head = file.read(len(ZIP))
-    notes, member = (), None
+    notes: tuple[str, ...] = ()
+    member = None
     if head.startswith(GZIP):
         path, notes = gunzip(path, options, aside)
     elif head == ZIP:

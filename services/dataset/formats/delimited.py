@@ -83,7 +83,8 @@ class TextSource:
         names = dict(zip(frame.columns, self.layout.names, strict=True))
         stripped = pl.col(pl.String).str.strip_chars()
         full = pl.when(stripped != "").then(stripped)
-        return Block(frame.with_columns(full.name.keep()).rename(names), lines.places)
+        frame = frame.rechunk().with_columns(full.name.keep())
+        return Block(frame.rename(names), lines.places)
 
     def _split(self, lines: Lines, texts: AbstractSet[str]) -> pl.DataFrame:
         """The typed read is the fast path; whatever it cannot take is read as text, so that what

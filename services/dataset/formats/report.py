@@ -1,33 +1,31 @@
 """What the import report says of columns: their roles, and what looks wrong about them.
 
-Pure; whole columns at a time, in blocks of columns so that a thousand of them need little memory.
+Pure; the rows come in batches and are gone through a few times, so that any number needs little
+memory.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from services.dataset.domain.columns import Role
 from services.dataset.formats.columns import BARS
+from services.dataset.formats.correlation import correlations
 from services.dataset.formats.refusal import named
+from services.shared.canonical import TableHasher, column_types
 
 DISGUISE: Final = 0.999
-_BLOCK: Final = 4_000_000  # values
+_BLOCK: Final = 1_000_000  # values
 _TARGET_PREFIXES: Final = ("tgt", "target")
 _EMPTY: Final = "is empty"
 _TOLD: Final = 100  # warnings of one kind
-
-Matrix = NDArray[np.float64]
-Centred = tuple[Matrix, Matrix]
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,14 @@ def describe(table: pa.Table, targets: Sequence[str] | None = None) -> Descripti
     roles = _roles(table, targets)
     features = [name for name, role in roles.items() if role is Role.FEATURE]
     chosen = [name for name, role in roles.items() if role is Role.TARGET]
-    told = {name: words for name in roles if (words := _sameness(table[name]))}
+    ranges = _ranges(table)
+    told = {name: words for name in roles if (words := _sameness(ranges[name], table.num_rows))}
     if roles.get("volume") is Role.PRICE and told.get("volume") == _EMPTY:
         told["volume"] = ""  # the reader's notes say so already
     warnings = [
         *_first(_disguised(table, features, chosen)),
         *_first(f"Column {name!r} {words}." for name, words in told.items() if words),
-        *_first(_duplicated(table, [name for name in roles if name not in told])),
+        *_first(_duplicated(table, {n: r for n, r in ranges.items() if n not in told})),
     ]
     return Description(roles, tuple(warnings))
 
@@ -86,80 +85,79 @@ def _is_named_target(name: str) -> bool:
     return name.lower().startswith(_TARGET_PREFIXES)
 
 
-def _sameness(column: pa.ChunkedArray) -> str:
+@dataclass(frozen=True)
+class Range:
+    """Least and largest value of a column, None without any, and how many nulls it has."""
+
+    least: Any
+    largest: Any
+    nulls: int
+
+    def merged(self, other: Range) -> Range:
+        least = [v for v in (self.least, other.least) if v is not None]
+        largest = [v for v in (self.largest, other.largest) if v is not None]
+        return Range(min(least, default=None), max(largest, default=None), self.nulls + other.nulls)
+
+
+def _batches(table: pa.Table) -> Iterator[pl.DataFrame]:
+    rows = max(1, _BLOCK // table.num_columns)
+    for batch in table.to_batches(max_chunksize=rows):
+        if batch.num_rows:
+            yield pl.DataFrame(batch)
+
+
+def _ranges(table: pa.Table) -> dict[str, Range]:
+    names = table.column_names[1:]
+    ranges = dict.fromkeys(names, Range(None, None, 0))
+    for frame in _batches(table.select(names)):
+        least, largest, nulls = (
+            frame.select(what).row(0)
+            for what in (pl.all().min(), pl.all().max(), pl.all().null_count())
+        )
+        for name, *values in zip(names, least, largest, nulls, strict=True):
+            ranges[name] = ranges[name].merged(Range(*values))
+    return ranges
+
+
+def _sameness(column: Range, rows: int) -> str:
     """What is said of a column that does not vary, else nothing."""
-    if column.null_count == len(column):
+    if column.nulls == rows:
         return _EMPTY
-    limits = pc.min_max(column).as_py()
-    if limits["min"] != limits["max"]:
+    if column.least != column.largest:
         return ""
-    return "has the same value in every row" + (" that has one" if column.null_count else "")
+    return "has the same value in every row" + (" that has one" if column.nulls else "")
 
 
 def _disguised(table: pa.Table, features: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
-    if not targets:
+    if not targets or not features:
         return
-    goals = _centred(_matrix(table, targets))
-    width = max(1, _BLOCK // max(1, table.num_rows))
-    for start in range(0, len(features), width):
-        block = features[start : start + width]
-        correlations = _correlation(_centred(_matrix(table, block)), goals)
-        for row, column in np.argwhere(np.abs(correlations) > DISGUISE):
-            yield (
-                f"Feature {block[row]!r} has a correlation of {correlations[row, column]:.6f} "
-                f"with {targets[column]!r}: it may be the target in disguise."
-            )
+    wanted = table.select([*features, *targets])
+    found = correlations(lambda: _batches(wanted), features, targets)
+    for row, column in np.argwhere(np.abs(found) > DISGUISE):
+        yield (
+            f"Feature {features[row]!r} has a correlation of {found[row, column]:.6f} "
+            f"with {targets[column]!r}: it may be the target in disguise."
+        )
 
 
-def _correlation(left: Centred, right: Centred) -> Matrix:
-    """Pearson's, of each column with each, over the rows where both have a value.
-
-    NaN where fewer than three such rows are left or one side does not vary.
-    """
-    (x, here), (y, there) = left, right
-    n = here.T @ there
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x_sum, y_sum = x.T @ there, here.T @ y
-        x_var = (x * x).T @ there - x_sum * x_sum / n
-        y_var = here.T @ (y * y) - y_sum * y_sum / n
-        found: Matrix = (x.T @ y - x_sum * y_sum / n) / np.sqrt(x_var * y_var)
-    varies = (x_var > 1e-12 * n) & (y_var > 1e-12 * n)
-    return np.where((n > 2) & varies, found, np.nan)
-
-
-def _centred(values: Matrix) -> Centred:
-    """Columns of mean 0 and deviation 1 (0 where a value is missing), and where one is not."""
-    here = np.isfinite(values)
-    count = np.maximum(here.sum(axis=0), 1)
-    largest = np.max(np.abs(values), axis=0, where=here, initial=0)
-    scaled = np.where(here, values, 0) / np.where(largest > 0, largest, 1)
-    centred = np.where(here, scaled - scaled.sum(axis=0) / count, 0)
-    deviation = np.sqrt((centred * centred).sum(axis=0) / count)
-    # What is left of a constant after rounding is no variation.
-    return centred / np.where(deviation > 1e-13, deviation, np.inf), here.astype(np.float64)
-
-
-def _matrix(table: pa.Table, names: Sequence[str]) -> Matrix:
-    columns = [table[name].to_numpy() for name in names]
-    return np.column_stack(columns) if columns else np.empty((len(table), 0))
-
-
-def _duplicated(table: pa.Table, names: Sequence[str]) -> Iterator[str]:
-    first: dict[bytes, str] = {}
+def _duplicated(table: pa.Table, ranges: Mapping[str, Range]) -> Iterator[str]:
+    """Only columns of the same range are hashed."""
+    alike: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for name, range_ in ranges.items():
+        alike[(range_.least, range_.largest, range_.nulls)].append(name)
+    maybe = [name for names in alike.values() if len(names) > 1 for name in names]
+    first: dict[tuple[Any, ...], str] = {}
     copies: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names:
-        original = first.setdefault(_digest(table[name]), name)
+    for name in sorted(maybe, key=list(ranges).index):
+        original = first.setdefault(_digest(table.select([name])), name)
         if original != name:
             copies[original].append(name)
     for original, same in copies.items():
         yield f"Columns {named([original, *same])} hold the same values."
 
 
-def _digest(column: pa.ChunkedArray) -> bytes:
-    digest = hashlib.sha256(str(column.type).encode())
-    if pa.types.is_float64(column.type):
-        values = column.to_numpy()
-        digest.update((np.where(np.isnan(values), np.nan, values) + 0.0).tobytes())
-    else:
-        digest.update(repr(column.to_pylist()).encode())
-    return digest.digest()
+def _digest(column: pa.Table) -> tuple[Any, ...]:
+    hasher = TableHasher(column_types(column.schema))
+    for batch in column.to_batches():
+        hasher.update(batch)
+    return (str(column.schema.types[0]), *hasher.finish().block_hashes)

@@ -156,7 +156,11 @@ def _pieces(data: mmap.mmap, newline: bytes, start: int, line: int, size: int) -
             _refuse_long_line(piece, newline)
         yield piece
         start = end
-        line += piece.data.count(newline)
+        line += _count(piece.data, newline)
+
+
+def _count(data: bytes, newline: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == newline[0]))
 
 
 def _refuse_long_line(piece: Piece, newline: bytes) -> None:

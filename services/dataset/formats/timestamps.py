@@ -22,7 +22,7 @@ from services.dataset.formats.instants import to_ms
 from services.dataset.formats.looks import Look
 from services.dataset.formats.options import Options, Unit
 from services.dataset.formats.refusal import Int64s, Mask, Places, ambiguous, refuse_rows, refused
-from services.dataset.formats.written import written
+from services.dataset.formats.written import Written, written
 
 _LOCAL: Final = re.compile(r"(?<![a-z])local(?![a-z])", re.IGNORECASE)
 _ZONES_END_MS: Final = int(np.datetime64("2100-01-01", "ms").astype(np.int64))
@@ -199,7 +199,7 @@ def _must_be_known(zone: str) -> None:
         raise refused(message, field="zone") from None
 
 
-def _written(stamp: pl.Series, time: pl.Series | None) -> civil.Written:
+def _written(stamp: pl.Series, time: pl.Series | None) -> Written:
     if stamp.dtype.is_temporal():
         stamp = stamp.cast(pl.Date)
     return written(stamp.cast(pl.String), None if time is None else time.cast(pl.String))

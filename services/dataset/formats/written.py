@@ -26,7 +26,7 @@ _TIME: Final = r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?(?
 _OFFSET: Final = r"([+-])([0-9]{1,2}):?([0-9]{2})?$"
 _COMPACT: Final = r"^[0-9]{8}$"
 _DIGITS: Final = r"^[0-9]{1,6}$"
-_ZERO, _NINE = ord("0"), ord("9")
+_ZERO = ord("0")
 
 Bytes = NDArray[np.uint8]
 
@@ -64,7 +64,10 @@ class Texts:
 
 
 class SameShape(Texts):
-    """Texts that differ in their digits alone: what holds for the first holds for all."""
+    """Texts that differ in their digits alone: what holds for the first holds for all.
+
+    `digits` has a row for each place in the text.
+    """
 
     def __init__(self, rows: int, first: str | None, digits: Bytes) -> None:
         self._rows, self._first, self._digits = rows, first, digits
@@ -84,8 +87,8 @@ class SameShape(Texts):
 
     def _cut(self, found: re.Match[str] | None, group: int) -> SameShape:
         if found is None or found[group] is None:
-            return SameShape(self._rows, None, self._digits[:, :0])
-        return SameShape(self._rows, found[group], self._digits[:, slice(*found.span(group))])
+            return SameShape(self._rows, None, self._digits[:0])
+        return SameShape(self._rows, found[group], self._digits[slice(*found.span(group))])
 
     def ints(self, *, fill: str = "0", pad: int = 0) -> Int64s:
         if self._first is None:
@@ -93,9 +96,11 @@ class SameShape(Texts):
         if not self._first.isdigit():
             return np.zeros(self._rows, np.int64)
         values = np.zeros(self._rows, np.int64)
-        for place in range(self._digits.shape[1]):
-            values = values * 10 + (self._digits[:, place] - _ZERO)
-        return values * 10 ** max(0, pad - len(self._first))
+        for digit in self._digits:
+            values *= 10
+            values += digit
+        values *= 10 ** max(0, pad - len(self._first))
+        return values
 
     def widths(self) -> Int64s:
         return np.full(self._rows, len(self._first or ""), np.int64)
@@ -108,7 +113,7 @@ class SameShape(Texts):
 
 
 def _no_texts(rows: int) -> SameShape:
-    return SameShape(rows, None, np.empty((rows, 0), np.uint8))
+    return SameShape(rows, None, np.empty((0, rows), np.uint8))
 
 
 def texts_of(series: pl.Series) -> Texts:
@@ -124,15 +129,16 @@ def _same_shape(series: pl.Series) -> SameShape | None:
     width = int(ends[1] - ends[0])
     if not width or data is None or not bool((np.diff(ends) == width).all()):
         return None
-    matrix = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(-1, width)
-    first = matrix[0]
-    signs = (first < _ZERO) | (first > _NINE)
-    if not bool((matrix[:, signs] == first[signs]).all()):
+    rows = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(-1, width)
+    places = np.array(rows.T, order="C", copy=True)
+    text = rows[0].tobytes().decode(errors="replace")
+    if not text.isascii():
         return None
-    if not bool((matrix[:, ~signs] - _ZERO < 10).all()):
-        return None
-    text = first.tobytes().decode(errors="replace")
-    return SameShape(len(matrix), text, matrix) if text.isascii() else None
+    for place, sign in zip(places, text, strict=True):
+        place -= _ZERO
+        if not bool((place < 10).all() if sign.isdigit() else (place == place[0]).all()):
+            return None
+    return SameShape(len(rows), text, places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +231,8 @@ def _times(clock: Texts) -> Times:
 
 def _same(left: Texts, right: Texts) -> Mask:
     same = [left.equals(sign) & right.equals(sign) for sign in "-./"]
-    return np.logical_or.reduce(same)
+    either: Mask = np.logical_or.reduce(same)
+    return either
 
 
 def _begins_with_zero(clock: Texts) -> Mask:
