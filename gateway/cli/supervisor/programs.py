@@ -64,10 +64,14 @@ def services(folder: DataFolder, ports: Ports) -> list[Program]:
 
 def _stores(service: str, folder: DataFolder, ports: Ports) -> dict[str, str]:
     """Secrets by file: a service that is started again reads them anew."""
-    return {
+    stores = {
         "STAGE1_DATA_DIR": str(folder.path),
         "STAGE1_POSTGRES_DSN_FILE": str(dsn_file(folder.secrets, service)),
         "STAGE1_SERIES": folder.series,
+    }
+    if folder.series == "arrow":
+        return stores
+    return stores | {
         "STAGE1_QUESTDB_URL": questdb_server.url_of(ports.questdb),
         "STAGE1_QUESTDB_USER": questdb.USER,
         "STAGE1_QUESTDB_PASSWORD_FILE": str(folder.secrets / questdb.PASSWORD),
