@@ -78,13 +78,13 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
     parsed = read_all(order.parts, paths)
     tables = {table: file.table for table, file in parsed.items()}
     _refuse_names(tables, order.targets)
-    times = {table: _times(rows) for table, rows in tables.items()}
+    times = {table: times_of(rows) for table, rows in tables.items()}
     timeline, notes, warnings = read_timeline(
         times[Table.OHLCV], times.get(Table.INDICATORS), order.clock, exchange_sessions
     )
     _refuse_horizons(order.targets, timeline.indicator_rows)
     described = [
-        _describe(table, file, order.targets, timeline.lookahead_rows)
+        describe_file(table, file, order.targets, timeline.lookahead_rows)
         for table, file in parsed.items()
     ]
     indicators = parsed.get(Table.INDICATORS)
@@ -140,12 +140,12 @@ def told(table: Table, file: Parsed) -> list[str]:
     return [f"{table}: {note}" for note in (rows, *file.notes)]
 
 
-def _times(table: pa.Table) -> Times:
+def times_of(table: pa.Table) -> Times:
     times: Times = table[TIME].to_numpy()
     return times
 
 
-def _describe(
+def describe_file(
     table: Table, file: Parsed, targets: Sequence[Target], lookahead_rows: int
 ) -> tuple[list[Column], list[str]]:
     named = [target.name for target in targets] if table is Table.INDICATORS else []

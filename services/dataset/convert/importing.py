@@ -24,32 +24,36 @@ from services.shared.errors import InvalidRequest, Violation
 
 MAX_PIECE_BYTES: Final = 2 << 20
 
-_FORMATS: Final = {
+FORMATS: Final = {
     import_pb2.ImportPart.FORMAT_UNSPECIFIED: Format.AUTO,
     import_pb2.ImportPart.FORMAT_TSSB_MARKET: Format.TSSB_MARKET,
     import_pb2.ImportPart.FORMAT_TSSB_DATABASE: Format.TSSB_DATABASE,
     import_pb2.ImportPart.FORMAT_CSV: Format.CSV,
     import_pb2.ImportPart.FORMAT_PARQUET: Format.PARQUET,
     import_pb2.ImportPart.FORMAT_ARROW: Format.ARROW,
+    import_pb2.ImportPart.FORMAT_BINANCE_KLINES: Format.BINANCE_KLINES,
+    import_pb2.ImportPart.FORMAT_KRAKEN_OHLCVT: Format.KRAKEN_OHLCVT,
+    import_pb2.ImportPart.FORMAT_METATRADER: Format.METATRADER,
+    import_pb2.ImportPart.FORMAT_HISTDATA: Format.HISTDATA,
 }
-_UNITS: Final[dict[import_pb2.ImportPart.Unit.ValueType, Unit | None]] = {
+UNITS: Final[dict[import_pb2.ImportPart.Unit.ValueType, Unit | None]] = {
     import_pb2.ImportPart.UNIT_UNSPECIFIED: None,
     import_pb2.ImportPart.UNIT_S: Unit.S,
     import_pb2.ImportPart.UNIT_MS: Unit.MS,
     import_pb2.ImportPart.UNIT_US: Unit.US,
     import_pb2.ImportPart.UNIT_NS: Unit.NS,
 }
-_DATE_ORDERS: Final[dict[import_pb2.ImportPart.DateOrder.ValueType, DateOrder | None]] = {
+DATE_ORDERS: Final[dict[import_pb2.ImportPart.DateOrder.ValueType, DateOrder | None]] = {
     import_pb2.ImportPart.DATE_ORDER_UNSPECIFIED: None,
     import_pb2.ImportPart.DATE_ORDER_DAY_FIRST: DateOrder.DAY_FIRST,
     import_pb2.ImportPart.DATE_ORDER_MONTH_FIRST: DateOrder.MONTH_FIRST,
 }
-_TIME_LAYOUTS: Final[dict[import_pb2.ImportPart.TimeLayout.ValueType, TimeLayout | None]] = {
+TIME_LAYOUTS: Final[dict[import_pb2.ImportPart.TimeLayout.ValueType, TimeLayout | None]] = {
     import_pb2.ImportPart.TIME_LAYOUT_UNSPECIFIED: None,
     import_pb2.ImportPart.TIME_LAYOUT_HHMM: TimeLayout.HHMM,
     import_pb2.ImportPart.TIME_LAYOUT_HHMMSS: TimeLayout.HHMMSS,
 }
-_PART_TABLES: Final[dict[dataset_pb2.Table.ValueType, Table | None]] = {
+PART_TABLES: Final[dict[dataset_pb2.Table.ValueType, Table | None]] = {
     dataset_pb2.TABLE_OHLCV: Table.OHLCV,
     dataset_pb2.TABLE_INDICATORS: Table.INDICATORS,
 }
@@ -110,7 +114,7 @@ def _order(checks: Checks, header: import_pb2.ImportHeader, parts: tuple[Part, .
         source=checks.text("header.source", header.source, 200),
         metadata=checks.metadata("header.metadata", header.metadata),
         parts=parts,
-        clock=_clock(checks, header),
+        clock=clock_of(checks, header),
         targets=_targets(checks, header),
         expected=claims(checks, "header.expected", header.expected),
         idempotency_key=checks.text("header.idempotency_key", header.idempotency_key, 128),
@@ -153,7 +157,7 @@ def _digest(header: import_pb2.ImportHeader | import_pb2.AppendHeader) -> str:
     return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()
 
 
-def _clock(checks: Checks, header: import_pb2.ImportHeader) -> Clock:
+def clock_of(checks: Checks, header: import_pb2.ImportHeader) -> Clock:
     return Clock(
         calendar=checks.calendar("header.calendar", header.calendar),
         convention=checks.one_of(
@@ -208,25 +212,25 @@ def _append_parts(
 
 
 def part_of(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: int) -> Part:
-    table = checks.one_of(f"{field}.table", part.table, _PART_TABLES, None)
+    table = checks.one_of(f"{field}.table", part.table, PART_TABLES, None)
     return Part(
         table=table or Table.OHLCV,
         file_name=checks.text(f"{field}.file_name", part.file_name, 255),
         options=Options(
-            format=checks.one_of(f"{field}.format", part.format, _FORMATS, Format.AUTO),
+            format=checks.one_of(f"{field}.format", part.format, FORMATS, Format.AUTO),
             separator=_separator(checks, f"{field}.separator", part.separator),
+            decimal=_decimal(checks, f"{field}.decimal", part.decimal),
             columns=_renamed(checks, f"{field}.rename", part.rename),
             timestamp_column=checks.as_sent(
                 f"{field}.timestamp_column", part.timestamp_column, MAX_NAME_BYTES
             )
             or None,
-            unit=checks.one_of(f"{field}.unit", part.unit, _UNITS, None),
+            unit=checks.one_of(f"{field}.unit", part.unit, UNITS, None),
             zone=_zone(checks, f"{field}.zone", part.zone),
-            date_order=checks.one_of(f"{field}.date_order", part.date_order, _DATE_ORDERS, None),
-            time_layout=checks.one_of(
-                f"{field}.time_layout", part.time_layout, _TIME_LAYOUTS, None
-            ),
+            date_order=checks.one_of(f"{field}.date_order", part.date_order, DATE_ORDERS, None),
+            time_layout=checks.one_of(f"{field}.time_layout", part.time_layout, TIME_LAYOUTS, None),
             market=checks.as_sent(f"{field}.market", part.market, 200) or None,
+            member=checks.as_sent(f"{field}.member", part.member, 255) or None,
             max_bytes=max_bytes,
         ),
     )
@@ -246,6 +250,12 @@ def _separator(checks: Checks, field: str, separator: str) -> str | None:
     if len(separator) > 1:
         checks.refuse(field, f"is {separator!r}, and one character is allowed")
     return separator or None
+
+
+def _decimal(checks: Checks, field: str, decimal: str) -> str | None:
+    if decimal not in ("", ".", ","):
+        checks.refuse(field, f"is {decimal!r}, and a point or a comma is allowed")
+    return decimal or None
 
 
 @cache
