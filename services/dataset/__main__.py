@@ -20,6 +20,7 @@ from services.dataset.app.describing import Describing
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
 from services.dataset.app.merging import Merges
+from services.dataset.app.sniffing import Sniffing
 from services.dataset.app.staging import Staging
 from services.dataset.app.tiles import Tiles
 from services.dataset.app.verifying import Verifying
@@ -77,6 +78,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             imports=imports,
             appends=appends,
             adoptions=Adoptions(imports=imports, series=series),
+            sniffing=Sniffing(spool=spool, sessions=exchange_sessions),
             bars=bars,
             describing=Describing(bars=bars, series=series),
             tiles=Tiles(bars=bars, series=series),

@@ -74,16 +74,16 @@ _LONGEST: Final = {
 }
 
 
-def _backwards(known: Mapping[Number, Value]) -> dict[Value, Number]:
+def backwards(known: Mapping[Number, Value]) -> dict[Value, Number]:
     """Of several numbers for one value the last: the unspecified one stands first."""
     return {value: number for number, value in known.items()}
 
 
-_TABLE_NUMBERS: Final = _backwards(TABLES)
-_CONVENTION_NUMBERS: Final = _backwards(CONVENTIONS)
-_POLICY_NUMBERS: Final = _backwards(POLICIES)
-ROLE_NUMBERS: Final = _backwards(_ROLES)
-TYPE_NUMBERS: Final = _backwards(_TYPES)
+_TABLE_NUMBERS: Final = backwards(TABLES)
+_CONVENTION_NUMBERS: Final = backwards(CONVENTIONS)
+_POLICY_NUMBERS: Final = backwards(POLICIES)
+ROLE_NUMBERS: Final = backwards(_ROLES)
+TYPE_NUMBERS: Final = backwards(_TYPES)
 
 
 def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
@@ -120,7 +120,7 @@ def manifest_to_proto(manifest: Manifest) -> dataset_pb2.Manifest:
         indicator_rows=manifest.indicator_rows,
         ohlcv_measurement=manifest.ohlcv_measurement,
         indicator_measurement=manifest.indicator_measurement or "",
-        columns=[_column_to_proto(column) for column in manifest.columns],
+        columns=[column_to_proto(column) for column in manifest.columns],
         calendar=manifest.calendar,
         timestamp_convention=_CONVENTION_NUMBERS[manifest.timestamp_convention],
         gap_policy=_POLICY_NUMBERS[manifest.gap_policy],
@@ -138,14 +138,14 @@ def report_to_proto(published: Published) -> import_pb2.ImportReport:
     return import_pb2.ImportReport(
         notes=report.notes,
         warnings=report.warnings,
-        columns=[_column_to_proto(column) for column in manifest.columns],
+        columns=[column_to_proto(column) for column in manifest.columns],
         trimmed_head_rows=report.trimmed_head_rows,
         trimmed_tail_rows=report.trimmed_tail_rows,
         missing_slots=sum(gap.missing for gap in manifest.gaps),
     )
 
 
-def _column_to_proto(column: Column) -> dataset_pb2.Column:
+def column_to_proto(column: Column) -> dataset_pb2.Column:
     return dataset_pb2.Column(
         name=column.name,
         type=TYPE_NUMBERS[column.type],

@@ -13,6 +13,7 @@ from services.dataset.app.datasets import Datasets
 from services.dataset.app.describing import Describing
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
+from services.dataset.app.sniffing import Sniffing
 from services.dataset.app.tiles import Tiles
 from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Watches
@@ -36,6 +37,7 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         imports: Imports,
         appends: Appends,
         adoptions: Adoptions,
+        sniffing: Sniffing,
         bars: Bars,
         describing: Describing,
         tiles: Tiles,
@@ -50,6 +52,7 @@ class DatasetServicer(Publishing, Cataloguing, RowReading):
         self._imports = imports
         self._appends = appends
         self._adoptions = adoptions
+        self._sniffing = sniffing
         self._bars = bars
         self._describing = describing
         self._tiles = tiles

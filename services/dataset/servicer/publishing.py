@@ -10,7 +10,8 @@ from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 from services.dataset.app.adopting import Adoptions
 from services.dataset.app.appending import Appends
 from services.dataset.app.importing import Imports
-from services.dataset.convert import importing
+from services.dataset.app.sniffing import Sniffing
+from services.dataset.convert import importing, sniffing
 from services.dataset.convert.manifest import dataset_to_proto, report_to_proto
 from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams
@@ -20,6 +21,7 @@ class Publishing(DatasetServiceServicer):
     _imports: Imports
     _appends: Appends
     _adoptions: Adoptions
+    _sniffing: Sniffing
     _streams: DataStreams
     _max_upload_bytes: int
 
@@ -61,3 +63,12 @@ class Publishing(DatasetServiceServicer):
         return pb.AdoptTablesResponse(
             dataset=dataset_to_proto(published.dataset), report=report_to_proto(published)
         )
+
+    async def SniffFile(
+        self, request_iterator: AsyncIterator[pb.SniffFileRequest], context: Context
+    ) -> pb.SniffFileResponse:
+        received = self._streams.receive(request_iterator)
+        first = await anext(received, pb.SniffFileRequest())
+        order = sniffing.sniff_order(first, self._max_upload_bytes)
+        pieces = (importing.part_bytes(request) async for request in received)
+        return sniffing.sniffed_to_proto(await self._sniffing.run(order, pieces))
