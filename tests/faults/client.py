@@ -71,10 +71,11 @@ class Client:
         except Stage1Error as error:
             return error
 
-    async def found(self, slug: str) -> pb.GetDatasetResponse:
-        """Raises NotFound."""
+    async def found(self, slug: str, *, patient: bool = False) -> pb.GetDatasetResponse:
+        """`patient` waits for a connection that was lost before. Raises NotFound."""
+        request = pb.GetDatasetRequest(dataset=slug)
         with refusals():
-            return await self.stub.GetDataset(pb.GetDatasetRequest(dataset=slug), timeout=10)
+            return await self.stub.GetDataset(request, timeout=10, wait_for_ready=patient)
 
     async def manifest(self, slug: str, version: int) -> dataset_pb2.Manifest:
         with refusals():

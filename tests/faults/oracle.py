@@ -66,7 +66,7 @@ class Oracle:
 
     async def _versions(self, client: Client) -> dict[int, Seen]:
         try:
-            versions = (await client.found(self._scene.slug)).versions
+            versions = (await client.found(self._scene.slug, patient=True)).versions
         except NotFound:
             return {}
         return {version: await client.read(self._scene.slug, version) for version in versions}

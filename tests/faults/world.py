@@ -55,12 +55,12 @@ class World:
     questdb: QuestDB | None
     postgres_link: FaultProxy
     questdb_link: FaultProxy
-    service_link: FaultProxy
     failpoints: Failpoints
     oracle: Oracle
     readers: Readers = field(default_factory=Readers)
     settings: dict[str, str] = field(default_factory=dict)
     client: Client | None = None
+    service_link: FaultProxy = field(init=False)
     rows: int = BASE_ROWS
     seed: int = 1
 
@@ -69,9 +69,11 @@ class World:
         """A coordinator that serves, until the block ends."""
         async with self.another() as running:
             await self._serves(running)
-            self.service_link.upstream = ("127.0.0.1", running.port)
-            async with client_of(self.service_link.port) as client:
-                self.client = client
+            async with (
+                fault_proxy(("127.0.0.1", running.port)) as link,
+                client_of(link.port) as client,
+            ):
+                self.service_link, self.client = link, client
                 yield running
                 self.client = None
 
@@ -189,7 +191,6 @@ async def world(folder: Path, postgres: Postgres, questdb: QuestDB | None) -> As
     async with (
         fault_proxy(("127.0.0.1", postgres.port)) as postgres_link,
         fault_proxy(upstream) as questdb_link,
-        fault_proxy(("127.0.0.1", 1)) as service_link,
     ):
         scene = Scene(slug=slug, dsn=postgres.dsn(database), folder=data, tables=tables)
         yield World(
@@ -201,7 +202,6 @@ async def world(folder: Path, postgres: Postgres, questdb: QuestDB | None) -> As
             questdb=questdb,
             postgres_link=postgres_link,
             questdb_link=questdb_link,
-            service_link=service_link,
             failpoints=Failpoints(folder / "failpoints"),
             oracle=Oracle(scene),
         )
