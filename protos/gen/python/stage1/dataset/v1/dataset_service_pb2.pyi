@@ -462,7 +462,9 @@ Global___ListDatasetVersionsResponse: _TypeAlias = ListDatasetVersionsResponse  
 
 @_typing.final
 class UpdateDatasetRequest(_message.Message):
-    """What is to be said from now on; a field that is unset stays."""
+    """What is to be said from now on; a field that is unset stays. Refused when none
+    is set; what is said already is no change and no event.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -810,7 +812,10 @@ class WatchDatasetsRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Of the last event seen; empty: from now on. "0": everything that is kept."""
+    """Of the last event seen; empty: from now on, and a sign of life says at once
+    where that is. "0": everything that is kept. Events are kept for 30 days;
+    refused with CURSOR_TOO_OLD when some after it are gone.
+    """
     dataset: _builtins.str
     """UUID or slug; empty for all."""
     def __init__(

@@ -441,10 +441,12 @@ class VerifyHeader(_message.Message):
     version: _builtins.int
     """0 means the newest."""
     sample_rows: _builtins.int
-    """Rows compared with the files: 0 means all, else so many spread evenly."""
+    """Rows of each file that are compared: 0 means all, else so many spread evenly."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportPart]:
-        """The files the version was made from, to be compared too; may be none."""
+        """Files the version was made from, to be compared too: at most one of each
+        table, which may cover a part of it only; may be none.
+        """
 
     def __init__(
         self,
@@ -509,7 +511,12 @@ class Finding(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """UPPER_SNAKE: MISSING_TABLE, ORPHANED_TABLE, ROW_COUNT, CONTENT_HASH, …"""
+    """UPPER_SNAKE. Of rows: MISSING_TABLE, UNREADABLE, COLUMNS, ROW_COUNT, BOUNDS,
+    ORDER, NULL_COUNT, OFF_SLOT, GAPS, CALENDAR, ALIGNMENT, BLOCK_HASH,
+    CONTENT_HASH; of the catalogue: MANIFEST_DIFFERS, ORPHANED_TABLE, STUCK_IMPORT,
+    UNFINISHED_APPEND; of files: FILE_COLUMNS, FILE_ROWS_MISSING, FILE_ROWS_EXTRA,
+    FILE_ROWS_DIFFER. MORE counts what did not fit into the answer.
+    """
     message: _builtins.str
     """A sentence."""
     subject: _builtins.str
