@@ -41,6 +41,11 @@ class Service:
     datasets: Datasets
     catalogue: PostgresCatalogue
     series: ArrowFiles
+    spool: Spool
+
+    def beside(self) -> Service:
+        """Another process on the same stores."""
+        return service_on(self.catalogue, self.series, self.spool)
 
     async def run(self, order: ImportOrder, *parts: bytes) -> Published:
         async def pieces() -> AsyncIterator[PartBytes]:
@@ -85,28 +90,47 @@ async def started(
     """`catalogue` and `series` may wrap what the imports work with."""
     real_catalogue = PostgresCatalogue(pool, clock)
     async with arrow_files(folder / "series") as real_series:
-        staging = Staging(
-            catalogue=catalogue(real_catalogue),
-            series=series(real_series),
-            spool=Spool(folder / "spool", 1 << 30),
-            slots=1,
+        service = service_on(
+            real_catalogue,
+            real_series,
+            Spool(folder / "spool", 1 << 30),
+            clock=clock,
+            used_catalogue=catalogue(real_catalogue),
+            used_series=series(real_series),
             places=places,
         )
-        merges = Merges(catalogue=staging.catalogue, series=staging.series)
-        collector = Collector(staging=staging, merges=merges)
         if recover:
-            await collector.recover()
-        datasets = Datasets(catalogue=real_catalogue, series=real_series)
-        yield Service(
-            imports=Imports(staging=staging, clock=clock),
-            appends=Appends(
-                staging=staging, merges=merges, clock=clock, sessions=exchange_sessions
-            ),
-            collector=collector,
-            datasets=datasets,
-            catalogue=real_catalogue,
-            series=real_series,
-        )
+            await service.collector.recover()
+        yield service
+
+
+def service_on(
+    catalogue: PostgresCatalogue,
+    series: ArrowFiles,
+    spool: Spool,
+    *,
+    clock: Clock = system_clock,
+    used_catalogue: Any = None,
+    used_series: Any = None,
+    places: int = 4,
+) -> Service:
+    staging = Staging(
+        catalogue=used_catalogue or catalogue,
+        series=used_series or series,
+        spool=spool,
+        slots=1,
+        places=places,
+    )
+    merges = Merges(catalogue=staging.catalogue, series=staging.series)
+    return Service(
+        imports=Imports(staging=staging, clock=clock),
+        appends=Appends(staging=staging, merges=merges, clock=clock, sessions=exchange_sessions),
+        collector=Collector(staging=staging, merges=merges),
+        datasets=Datasets(catalogue=catalogue, series=series),
+        catalogue=catalogue,
+        series=series,
+        spool=spool,
+    )
 
 
 def order(

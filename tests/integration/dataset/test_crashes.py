@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,68 +14,7 @@ from services.shared.clock import system_clock
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import ArrowFiles
 from tests.integration.dataset.inside import files, order, started
-
-
-class Crash(BaseException):
-    """No handler of ours catches it, as none runs when a process is killed."""
-
-
-@dataclass
-class Life:
-    """Ends at a step; whatever is tried afterwards ends at once."""
-
-    steps: int | None = None
-    taken: int = field(default=0, init=False)
-
-    def step(self) -> None:
-        self.taken += 1
-        if self.steps is not None and self.taken > self.steps:
-            raise Crash
-
-
-class MortalCatalogue:
-    """Steps: before a transaction, before its COMMIT, after it."""
-
-    def __init__(self, life: Life, catalogue: PostgresCatalogue) -> None:
-        self._catalogue = catalogue
-        self._life = life
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        self._life.step()
-        async with self._catalogue.transaction() as transaction:
-            yield transaction
-            self._life.step()
-        self._life.step()
-
-
-class MortalSeries:
-    """Steps: before and after every method that changes something."""
-
-    def __init__(self, life: Life, series: ArrowFiles) -> None:
-        self._series = series
-        self._life = life
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._series, name)
-        if name not in {"create", "write", "settle", "drop"}:
-            return method
-
-        async def mortal(*args: Any, **kwargs: Any) -> Any:
-            self._life.step()
-            result = await method(*args, **kwargs)
-            self._life.step()
-            return result
-
-        return mortal
-
-
-def mortal(life: Life) -> dict[str, Any]:
-    return {
-        "catalogue": partial(MortalCatalogue, life),
-        "series": partial(MortalSeries, life),
-        "recover": False,
-    }
+from tests.integration.dataset.mortal import Crash, Life, MortalSeries, mortal
 
 
 async def count_steps(pool: Pool, folder: Path) -> int:
