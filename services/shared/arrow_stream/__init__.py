@@ -20,16 +20,19 @@ from services.shared.arrow_stream.codec import (
 )
 from services.shared.arrow_stream.guard import DataStreams, TooManyStreams
 from services.shared.arrow_stream.messages import MessageTooLarge
+from services.shared.arrow_stream.scattered import Assembler, ScatteredMessage
 from services.shared.arrow_stream.wire import MalformedStream
 
 __all__ = [
     "CHUNK_BYTES",
     "MAX_MESSAGE_BYTES",
+    "Assembler",
     "DataStreams",
     "Decoder",
     "MalformedStream",
     "MessageTooLarge",
     "Piece",
+    "ScatteredMessage",
     "StoredMessage",
     "StreamTooLarge",
     "TooManyStreams",

@@ -20,6 +20,7 @@ from services.shared.arrow_stream.messages import (
     Kind,
     MessageTooLarge,
 )
+from services.shared.arrow_stream.scattered import ScatteredMessage
 from services.shared.arrow_stream.wire import HEADER_BYTES, MalformedStream, frame, payload
 from services.shared.errors import TooLarge
 
@@ -36,13 +37,15 @@ class StoredMessage:
     rows: int
 
 
-Piece: TypeAlias = "pa.RecordBatch | StoredMessage"
+Piece: TypeAlias = "pa.RecordBatch | StoredMessage | ScatteredMessage"
 
 
 def size_of(piece: Piece) -> int:
     """Bytes of its IPC message; RecordBatch.nbytes takes twenty times as long to tell."""
     if isinstance(piece, StoredMessage):
         return int(piece.ipc.size)
+    if isinstance(piece, ScatteredMessage):
+        return piece.size
     return int(pa.ipc.get_record_batch_size(piece))
 
 
@@ -60,6 +63,8 @@ async def encode(schema: pa.Schema, pieces: AsyncGenerator[Piece]) -> AsyncGener
         async for piece in pieces:
             if isinstance(piece, StoredMessage):
                 yield frame(piece.ipc)
+            elif isinstance(piece, ScatteredMessage):
+                yield frame(*piece.parts)
             else:
                 for message in _serialized(schema, piece):
                     yield frame(message)

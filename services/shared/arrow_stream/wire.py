@@ -25,12 +25,12 @@ class MalformedStream(DataLoss):
     reason = "MALFORMED_ARROW_STREAM"
 
 
-def frame(ipc: bytes | memoryview | pa.Buffer) -> bytes:
-    """The wire form of a message whose field 1 is `ipc`."""
-    size = _varint(memoryview(ipc).nbytes)
+def frame(*ipc: bytes | memoryview | pa.Buffer) -> bytes:
+    """The wire form of a message whose field 1 is `ipc`, in one or more parts."""
+    size = _varint(sum(memoryview(part).nbytes for part in ipc))
     padding = HEADER_BYTES - 3 - len(size)
     header = bytes((_PADDING_TAG, padding)) + bytes(padding) + bytes((_IPC_TAG,)) + size
-    return b"".join((header, ipc))
+    return b"".join((header, *ipc))
 
 
 def payload(raw: bytes) -> memoryview:

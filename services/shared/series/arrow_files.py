@@ -49,6 +49,7 @@ from services.shared.series.table import (
 )
 
 GROUP_BYTES: Final = 8 << 20
+AHEAD_BYTES: Final = 4 << 20  # two such groups are there at a time
 
 
 @asynccontextmanager
@@ -254,13 +255,20 @@ async def _grouped(batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[list
 
 
 async def _driven(table: str, pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
-    """A blocking iterator, read ahead by GROUP_BYTES at a time in a thread."""
+    """A blocking iterator, driven in a thread: while a group is sent the next one is read."""
+    ahead = asyncio.ensure_future(in_thread(_some, pieces))
     try:
-        while group := await in_thread(_some, pieces):
+        while group := await ahead:
+            ahead = asyncio.ensure_future(in_thread(_some, pieces))
             for piece in group:
                 yield piece
     except FileNotFoundError:
         raise NoSuchTable(f"Table {table} was dropped while it was read.") from None
+    finally:
+        ahead.cancel()
+        await asyncio.wait([ahead])
+        if not ahead.cancelled():
+            ahead.exception()  # seen: nobody waits for it any more
 
 
 def _some(pieces: Iterator[Piece]) -> list[Piece]:
@@ -269,6 +277,6 @@ def _some(pieces: Iterator[Piece]) -> list[Piece]:
     for piece in pieces:
         group.append(piece)
         size += size_of(piece)
-        if size >= GROUP_BYTES:
+        if size >= AHEAD_BYTES:
             break
     return group

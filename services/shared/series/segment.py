@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -21,7 +21,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage, size_of
-from services.shared.arrow_stream.messages import Kind, read_envelope
+from services.shared.arrow_stream.messages import Kind, Layout, read_envelope, read_layout
+from services.shared.arrow_stream.scattered import FIXED_BYTES
 from services.shared.errors import DataLoss, Stage1Error
 
 _MAGIC: Final = b"ARROW1\0\0"
@@ -141,6 +142,14 @@ def _mapped(segment: Segment) -> pa.Buffer:
 forget_mappings = _mapped.cache_clear
 
 
+class Projection:
+    """Some columns of a stored schema, in an order of their own."""
+
+    def __init__(self, stored: pa.Schema, names: Sequence[str]) -> None:
+        self.columns = np.array([stored.get_field_index(name) for name in names])
+        self.schema = pa.schema([stored.field(name) for name in names])
+
+
 class OpenSegment:
     """A segment as one reader uses it; its batches keep it mapped."""
 
@@ -162,6 +171,49 @@ class OpenSegment:
     def batch(self, position: int) -> pa.RecordBatch:
         """Mapped; `read_now` reads of it what is wanted."""
         return pa.ipc.read_record_batch(self._ipc(position), self.segment.schema)
+
+    def projected(
+        self, position: int, start: int, stop: int, projection: Projection
+    ) -> pa.RecordBatch:
+        """Rows [start, stop) of some columns; the others are not even looked for."""
+        layout = self._layout(position)
+        arrays = []
+        for column, field in zip(projection.columns, projection.schema, strict=True):
+            first, kind = int(self._buffers[column]), field.type
+            nulls = int(layout.null_counts[column])
+            values = range(first + 1, first + kind.num_buffers)
+            buffers = [self._buffer(position, layout, first) if nulls else None]
+            buffers += [self._buffer(position, layout, number) for number in values]
+            arrays.append(pa.Array.from_buffers(kind, layout.rows, buffers, nulls))
+        batch = pa.RecordBatch.from_arrays(arrays, schema=projection.schema)
+        return read_now(batch.slice(start, stop - start))
+
+    def values(
+        self, position: int, start: int, stop: int, projection: Projection
+    ) -> list[pa.Buffer] | None:
+        """Of columns of eight bytes a row where they lie, read; None when there are nulls."""
+        layout, columns = self._layout(position), projection.columns
+        if layout.null_counts[columns].any():
+            return None
+        begins = layout.offsets[self._buffers[columns] + 1] + FIXED_BYTES * start
+        ipc, size = self._ipc(position), FIXED_BYTES * (stop - start)
+        found = [ipc.slice(begin, size) for begin in begins.tolist()]
+        for buffer in found:
+            _touch(buffer)
+        return found
+
+    def _layout(self, position: int) -> Layout:
+        return read_layout(memoryview(self._ipc(position)))
+
+    @cached_property
+    def _buffers(self) -> NDArray[np.int64]:
+        """The first buffer of each column."""
+        counts = [field.type.num_buffers for field in self.segment.schema]
+        return np.concatenate(([0], np.cumsum(counts)))[:-1]
+
+    def _buffer(self, position: int, layout: Layout, number: int) -> pa.Buffer:
+        start, length = int(layout.offsets[number]), int(layout.lengths[number])
+        return self._ipc(position).slice(start, length)
 
     def _ipc(self, position: int) -> pa.Buffer:
         segment = self.segment

@@ -6,17 +6,24 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from services.shared.arrow_stream import CHUNK_BYTES, Piece, size_of
+from services.shared.arrow_stream import CHUNK_BYTES, Assembler, Piece, size_of
+from services.shared.arrow_stream.scattered import FIXED_BYTES
 from services.shared.errors import DataLoss
 from services.shared.series import TIME, Rows, Span
 from services.shared.series.columns import check_selection, readable, selected, times_of
 from services.shared.series.disk import sync_folder, write_whole
 from services.shared.series.merging import in_key_order
-from services.shared.series.segment import OpenSegment, Segment, load_segment, read_now
+from services.shared.series.segment import (
+    OpenSegment,
+    Projection,
+    Segment,
+    load_segment,
+    read_now,
+)
 
 _SCHEMA_FILE: Final = "schema.arrow"
 _KEY: Final = b"stage1.key"
@@ -101,19 +108,21 @@ class Selection:
         if not self.table.has_index:
             yield from gathered(self._projected(self._merged(opened)))
         elif self.columns is None or list(self.columns) == self.table.stored.names:
-            for source, position, start, stop in self._parts(opened):
-                yield _piece(source, position, start, stop, stored=stored)
+            for part in self._parts(opened):
+                yield _piece(part, stored=stored)
         else:
-            yield from gathered(self._projected(_batches(self._parts(opened))))
+            projection = Projection(self.table.stored, self.columns)
+            parts = self._parts(opened)
+            yield from scattered(parts, projection) if stored else projected(parts, projection)
 
-    def _parts(self, opened: Sequence[OpenSegment]) -> Iterator[tuple[OpenSegment, int, int, int]]:
-        """(segment, batch, first row, end) of every batch that is asked for."""
+    def _parts(self, opened: Sequence[OpenSegment]) -> Iterator[Part]:
+        """Of every batch that is asked for."""
         low, high = self._row_range(opened)
         first = 0
         for source in opened:
             rows = source.segment.rows
             for part in source.parts(max(low - first, 0), min(high - first, rows)):
-                yield source, *part
+                yield Part(source, *part)
             first += rows
 
     def _row_range(self, opened: Sequence[OpenSegment]) -> tuple[int, int]:
@@ -160,16 +169,61 @@ def _lower_bound(opened: Sequence[OpenSegment], ms: int) -> int:
     return first
 
 
-def _piece(source: OpenSegment, position: int, start: int, stop: int, *, stored: bool) -> Piece:
+class Part(NamedTuple):
+    """Rows [start, stop) of one batch of a segment."""
+
+    source: OpenSegment
+    position: int
+    start: int
+    stop: int
+
+
+def _piece(part: Part, *, stored: bool) -> Piece:
+    source, position, start, stop = part
     starts = source.segment.starts
     if stored and stop - start == starts[position + 1] - starts[position]:
         return source.message(position)
     return read_now(source.batch(position).slice(start, stop - start))
 
 
-def _batches(parts: Iterator[tuple[OpenSegment, int, int, int]]) -> Iterator[pa.RecordBatch]:
-    for source, position, start, stop in parts:
-        yield source.batch(position).slice(start, stop - start)
+def projected(parts: Iterator[Part], projection: Projection) -> Iterator[pa.RecordBatch]:
+    return gathered(
+        part.source.projected(part.position, part.start, part.stop, projection) for part in parts
+    )
+
+
+def scattered(parts: Iterator[Part], projection: Projection) -> Iterator[Piece]:
+    """Messages of about 1 MiB of columns where they lie; copied ones where there are nulls."""
+    assembler = Assembler(projection.schema)
+    if not assembler.is_possible:
+        yield from projected(parts, projection)
+        return
+    most = max(1, CHUNK_BYTES // (FIXED_BYTES * len(projection.columns)))
+    for group in _of_rows(parts, most):
+        values = [
+            part.source.values(part.position, part.start, part.stop, projection) for part in group
+        ]
+        whole = [buffers for buffers in values if buffers is not None]
+        if len(whole) < len(values):
+            yield from projected(iter(group), projection)
+        else:
+            rows = sum(part.stop - part.start for part in group)
+            yield assembler.message(list(zip(*whole, strict=True)), rows)
+
+
+def _of_rows(parts: Iterator[Part], rows: int) -> Iterator[list[Part]]:
+    """Parts together that have about so many rows, but not many more."""
+    group: list[Part] = []
+    count = 0
+    for part in parts:
+        size = part.stop - part.start
+        if group and count + size > rows * 5 // 4:
+            yield group
+            group, count = [], 0
+        group.append(part)
+        count += size
+    if group:
+        yield group
 
 
 def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
