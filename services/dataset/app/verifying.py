@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 import pyarrow as pa
 
-from services.dataset.app.bars import in_step
+from services.dataset.app.joining import in_step
 from services.dataset.app.order import Part, PartBytes
 from services.dataset.app.preparing import read_all
 from services.dataset.domain.calendars import SessionSource

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dataset.app import boundaries
@@ -33,6 +33,7 @@ class Column:
 steps = st.lists(st.integers(1, 5), max_size=200)
 
 
+@settings(deadline=None)
 @given(steps=steps, asked=st.lists(st.integers(-3, 700), max_size=40), block=st.integers(1, 50))
 async def test_every_time_is_found_where_a_search_of_the_whole_column_finds_it(
     steps: list[int], asked: list[int], block: int
@@ -53,6 +54,7 @@ async def test_one_time_in_a_long_table_costs_a_block_and_a_few_rows() -> None:
     assert sum(rows.end - rows.start for rows in column.reads) <= boundaries.BLOCK_ROWS + 8
 
 
+@settings(deadline=None)
 @given(steps=steps, data=st.data(), block=st.integers(1, 50))
 async def test_indices_have_the_times_of_their_rows(
     steps: list[int], data: st.DataObject, block: int
@@ -66,6 +68,7 @@ async def test_indices_have_the_times_of_their_rows(
     assert found.tolist() == times[asked].tolist()
 
 
+@settings(deadline=None)
 @given(
     length=st.integers(0, 60),
     start=st.integers(0, 60),

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dataset.app.bars import in_step
+from services.dataset.app.joining import in_step
 
 
 async def batches(sizes: list[int]) -> AsyncIterator[pa.RecordBatch]:
@@ -25,6 +25,7 @@ def cuts(total: int) -> st.SearchStrategy[list[int]]:
     )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50).flatmap(lambda total: st.tuples(cuts(total), cuts(total))))
 async def test_rows_stay_side_by_side_however_the_streams_are_cut(
     sizes: tuple[list[int], list[int]],

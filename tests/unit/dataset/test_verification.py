@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.dataset.domain.calendars import Gap, Sessions
@@ -111,6 +111,7 @@ def test_a_time_that_is_none_is_told_as_it_is() -> None:
     assert f"{2**62} ms" in bounds.message
 
 
+@settings(deadline=None)
 @given(row=st.integers(0, 99), name=st.sampled_from(["close", "market"]))
 def test_any_changed_value_is_found(row: int, name: str) -> None:
     changed = with_value(GOOD, name, row, -1.0 if name == "close" else "x")
@@ -244,6 +245,7 @@ def test_the_file_a_version_was_made_of_is_equal(sample: int) -> None:
     assert comparison.compared_rows == (sample if 0 < sample < 100 else 100)
 
 
+@settings(deadline=None)
 @given(start=st.integers(0, 99), length=st.integers(1, 100), cut=st.integers(1, 40))
 def test_a_file_may_cover_a_part_only(start: int, length: int, cut: int) -> None:
     part = GOOD.slice(start, length)
