@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
+from gateway.cli.supervisor.data_folder import Series
 from tests.e2e.command import Command
 from tests.e2e.conftest import data_folder
 
@@ -21,14 +23,19 @@ SAID = (
 )
 
 
-@pytest.mark.timeout(600)
-def test_the_demo_tells_the_whole_story_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("series", get_args(Series))
+def test_the_demo_tells_the_whole_story_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, series: Series
+) -> None:
     with data_folder() as folder:
         folder.mkdir()
         monkeypatch.setenv("TMPDIR", str(folder))
-        done = Command("http://127.0.0.1:9")("demo")
+        done = Command("http://127.0.0.1:9")("demo", "--series", series)
         assert done.code == 0, done.err
         assert not list(folder.glob("stage1-demo-*"))
     assert [words for words in SAID if words not in done.out] == []
+    # What each process took, the store's server among them.
+    assert ("questdb  " in done.out) == (series == "questdb")
     fold_rows = re.findall(r"^ +(\d+) +2017-\d\d-\d\d ", done.out, re.MULTILINE)
     assert fold_rows == [str(fold) for fold in range(45)]

@@ -55,6 +55,12 @@ def test_data_of_a_newer_stage1_is_refused(command: Command, tmp_path: Path) -> 
     assert refused(command, tmp_path).code == ExitCode.NEWER_DATA
 
 
+def test_the_other_series_store_is_refused(stage1: Stack, command: Command) -> None:
+    done = refused(command, stage1.folder.path, "--series", "questdb")
+    assert done.code == ExitCode.OTHER_STORE
+    assert "with --series questdb all of them would seem lost" in done.err
+
+
 def test_a_full_disk_is_said(command: Command, tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
     try:

@@ -26,13 +26,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from services.shared import embedded, questdb_server
 from services.shared.questdb_server import free_port
-from tests.deployment import compose, stages
+from tests.deployment import ROOT, compose, stages
 
 COMPOSE: Final = compose()["services"]
 STAGES: Final = stages()
 PROCESSES: Final = ("dataset", "runs", "trainer", "simulator", "gateway")
 PATIENCE_SECONDS: Final = 120.0
 HOST: Final = "127.0.0.1"
+BARS: Final = ROOT / "examples" / "eurusd_1h_2017_ask.csv"
 
 
 @dataclass
@@ -139,8 +140,8 @@ def house() -> Iterator[House]:
 
 
 def make_secrets(folder: Path) -> None:
-    makefile = Path(__file__).parents[3] / "Makefile"
-    subprocess.run(["make", "-s", "-f", str(makefile), "secrets"], cwd=folder, check=True)
+    command = ["make", "-s", "-f", str(ROOT / "Makefile"), "secrets"]
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def provisioned(house: House) -> None:
@@ -190,6 +191,22 @@ def test_the_services_of_the_containers_keep_data_under_their_own_roles(
             " WHERE schemaname IN ('dataset', 'runs') GROUP BY 1 ORDER BY 1"
         ).fetchall()
     assert owners == [("dataset", ["stage1_dataset"]), ("runs", ["stage1_runs"])]
+
+
+def test_bars_go_into_the_questdb_of_the_containers(client: httpx.Client, house: House) -> None:
+    fields = {"slug": "eurusd", "symbol": "EURUSD", "granularity": "1h", "calendar": "24x5_fx"}
+    with BARS.open("rb") as file:
+        answer = client.post("/api/datasets", data=fields, files={"ohlcv": file})
+    assert answer.status_code == 201, answer.text
+    table = answer.json()["ohlcv_measurement"]
+    password = (house.folder / "secrets" / "questdb_password").read_text("utf-8")
+    counted = httpx.get(
+        f"http://{HOST}:{house.ports['9000']}/exec",
+        params={"query": f'select count() from "{table}"'},
+        auth=httpx.BasicAuth(COMPOSE["questdb"]["environment"]["QDB_HTTP_USER"], password),
+        trust_env=False,
+    )
+    assert counted.json()["dataset"] == [[6225]]
 
 
 def test_a_healthcheck_fails_where_nothing_answers(house: House) -> None:
