@@ -52,6 +52,10 @@ class ColumnarSource:
         return self.options
 
     @property
+    def no_zone(self) -> str | None:
+        return None
+
+    @property
     def decimals(self) -> Decimals:
         return POINT
 

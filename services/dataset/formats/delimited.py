@@ -14,7 +14,7 @@ import polars as pl
 from services.dataset.formats.columns import Columns, columns_of
 from services.dataset.formats.content import Content
 from services.dataset.formats.decimals import Decimals, decimals_of
-from services.dataset.formats.layouts import Layout, layout_of
+from services.dataset.formats.layouts import NO_ZONE, Layout, layout_of
 from services.dataset.formats.options import Format, Kind, Options
 from services.dataset.formats.raw import Block
 from services.dataset.formats.refusal import Places, RowsRefused, refuse_rows, refused
@@ -38,6 +38,10 @@ class TextSource:
     @property
     def used(self) -> Options:
         return replace(self.options, separator=self.text.separator, decimal=self.decimals.mark)
+
+    @property
+    def no_zone(self) -> str | None:
+        return NO_ZONE.get(self.layout.format)
 
     @cached_property
     def decimals(self) -> Decimals:

@@ -37,6 +37,10 @@ class Source(Protocol):
         """The options, with what was guessed of the layout filled in."""
 
     @property
+    def no_zone(self) -> str | None:
+        """Why times without an offset need a zone to be given, where they do."""
+
+    @property
     def decimals(self) -> Decimals: ...
 
     def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:

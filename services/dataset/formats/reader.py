@@ -26,7 +26,6 @@ from services.dataset.formats.content import Content, content_of
 from services.dataset.formats.delimited import text_source
 from services.dataset.formats.gathering import Gathered
 from services.dataset.formats.instancing import put_instants
-from services.dataset.formats.layouts import NO_ZONE
 from services.dataset.formats.numbers import Judge
 from services.dataset.formats.options import Format, Kind, Options, Parsed
 from services.dataset.formats.ordered import in_order
@@ -67,7 +66,7 @@ def _parsed(content: Content, kind: Kind, options: Options, folder: Path) -> Par
         found.stamp.alias(source.columns.timestamp),
         source.used,
         has_time=source.columns.time is not None,
-        no_zone=NO_ZONE.get(source.label(dates_only_digits=False)[0]),
+        no_zone=source.no_zone,
     )
     times = Aside(folder / "times")
     rules = put_instants(clock, source.columns.timestamp, found.stamps, found.noun, times)

@@ -35,8 +35,9 @@ class Files:
         return str(caught.value)
 
     def _read(self, content: str | bytes, kind: Kind, options: dict[str, Any]) -> Parsed:
+        aside = options.pop("aside", None)
         self._path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read(self._path, kind, Options(**options))
+        return read(self._path, kind, Options(**options), aside=aside)
 
 
 def times(parsed: Parsed) -> list[int]:
