@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from uuid import UUID
 from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
+from services.dataset.app.adopting import Adoptions, AdoptOrder
 from services.dataset.app.appending import Appends
 from services.dataset.app.collecting import Collector
 from services.dataset.app.datasets import Datasets
@@ -20,7 +21,7 @@ from services.dataset.app.merging import Merges
 from services.dataset.app.order import AppendOrder, ImportOrder, PartBytes
 from services.dataset.app.staging import Staging
 from services.dataset.calendars import exchange_sessions
-from services.dataset.convert.importing import append_order, import_order
+from services.dataset.convert.importing import adopt_order, append_order, import_order
 from services.dataset.domain.catalogue import Published
 from services.dataset.storage.postgres import PostgresCatalogue
 from services.dataset.storage.spool import Spool
@@ -37,6 +38,7 @@ TIMES = hourly(300)
 class Service:
     imports: Imports
     appends: Appends
+    adoptions: Adoptions
     collector: Collector
     datasets: Datasets
     catalogue: PostgresCatalogue
@@ -86,10 +88,11 @@ async def started(
     series: Callable[[ArrowFiles], Any] = as_it_is,
     recover: bool = True,
     places: int = 4,
+    store: Callable[[Path], AbstractAsyncContextManager[Any]] = arrow_files,
 ) -> AsyncIterator[Service]:
     """`catalogue` and `series` may wrap what the imports work with."""
     real_catalogue = PostgresCatalogue(pool, clock)
-    async with arrow_files(folder / "series") as real_series:
+    async with store(folder / "series") as real_series:
         service = service_on(
             real_catalogue,
             real_series,
@@ -122,9 +125,11 @@ def service_on(
         places=places,
     )
     merges = Merges(catalogue=staging.catalogue, series=staging.series)
+    imports = Imports(staging=staging, clock=clock)
     return Service(
-        imports=Imports(staging=staging, clock=clock),
+        imports=imports,
         appends=Appends(staging=staging, merges=merges, clock=clock, sessions=exchange_sessions),
+        adoptions=Adoptions(imports=imports, series=staging.series),
         collector=Collector(staging=staging, merges=merges),
         datasets=Datasets(catalogue=catalogue, series=series),
         catalogue=catalogue,
@@ -162,6 +167,16 @@ def append(
         expected_version=expected_version,
     )
     return append_order(pb.AppendBarsRequest(header=header), 1 << 30)
+
+
+def adoption(slug: str, ohlcv: str, indicators: str = "", *, key: str = "") -> AdoptOrder:
+    header = header_of(slug)
+    del header.parts[:]
+    header.idempotency_key = key
+    request = pb.AdoptTablesRequest(
+        header=header, ohlcv_measurement=ohlcv, indicator_measurement=indicators
+    )
+    return adopt_order(request, 1 << 30)
 
 
 def files(seed: int) -> tuple[bytes, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -82,3 +83,16 @@ def armed(trap: failpoints.Trap) -> Iterator[None]:
         yield
     finally:
         failpoints._armed.remove(trap)
+
+
+class Paused:
+    """Stops an append at a failpoint until it may go on."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.reached, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, name: str) -> None:
+        if name == self._place and not self.reached.is_set():
+            self.reached.set()
+            await self.may_go_on.wait()

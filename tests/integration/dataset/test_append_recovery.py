@@ -19,7 +19,7 @@ from services.shared.series.arrow_files import ArrowFiles
 from tests.integration.dataset.client import OHLCV
 from tests.integration.dataset.growing import World, read_version
 from tests.integration.dataset.inside import Service, append, order, started
-from tests.integration.dataset.mortal import Crash, Life, armed, mortal
+from tests.integration.dataset.mortal import Crash, Life, Paused, armed, mortal
 
 WORLD = World(400)
 TAIL = WORLD.files((290, 310), (240, 254))
@@ -162,19 +162,6 @@ async def trapped(place: str, service: Service, slug: str) -> None:
 
     with armed(die), pytest.raises(Crash):
         await service.append(append(slug), *TAIL)
-
-
-class Paused:
-    """Stops an append at a failpoint until it may go on."""
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-        self.reached, self.may_go_on = asyncio.Event(), asyncio.Event()
-
-    async def __call__(self, name: str) -> None:
-        if name == self._place and not self.reached.is_set():
-            self.reached.set()
-            await self.may_go_on.wait()
 
 
 @pytest.mark.parametrize(
