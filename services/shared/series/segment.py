@@ -148,6 +148,11 @@ class Projection:
     def __init__(self, stored: pa.Schema, names: Sequence[str]) -> None:
         self.columns = np.array([stored.get_field_index(name) for name in names])
         self.schema = pa.schema([stored.field(name) for name in names])
+        breaks = np.flatnonzero(np.diff(self.columns) != 1).tolist()
+        self.stretches = list(
+            zip([0, *(i + 1 for i in breaks)], [*breaks, len(names) - 1], strict=True)
+        )
+        """First and last place of columns that lie beside each other."""
 
 
 class OpenSegment:
@@ -197,10 +202,10 @@ class OpenSegment:
             return None
         begins = layout.offsets[self._buffers[columns] + 1] + FIXED_BYTES * start
         ipc, size = self._ipc(position), FIXED_BYTES * (stop - start)
-        found = [ipc.slice(begin, size) for begin in begins.tolist()]
-        for buffer in found:
-            _touch(buffer)
-        return found
+        for first, last in projection.stretches:
+            end = int(begins[last]) + size
+            _touch(ipc.slice(int(begins[first]), end - int(begins[first])))
+        return [ipc.slice(begin, size) for begin in begins.tolist()]
 
     def _layout(self, position: int) -> Layout:
         return read_layout(memoryview(self._ipc(position)))

@@ -357,6 +357,7 @@ async def test_a_damaged_schema_is_noticed(tmp_path: Path) -> None:
 row = st.tuples(st.integers(0, 12), st.integers(0, 2), st.integers(1, 2))
 
 
+@settings(deadline=None)
 @given(
     writes=st.lists(st.lists(row, min_size=1, max_size=25), min_size=1, max_size=6),
     window_rows=st.integers(1, 9),
