@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,9 @@ SETTINGS: Final = {
     "QDB_CAIRO_O3_COLUMN_MEMORY_SIZE": "128k",
     "QDB_HTTP_EXPORT_CONNECTION_LIMIT": "64",  # its default is the number of cores
     "QDB_HTTP_MIN_ENABLED": "false",
+    # Rows for a table that is gone must not bring it back.
+    "QDB_LINE_AUTO_CREATE_NEW_COLUMNS": "false",
+    "QDB_LINE_AUTO_CREATE_NEW_TABLES": "false",
     "QDB_LINE_TCP_ENABLED": "false",
     "QDB_PG_ENABLED": "false",
     "QDB_TELEMETRY_ENABLED": "false",
@@ -83,10 +86,11 @@ async def answers(url: str, *, user: str = "", password: str = "") -> bool:
 class Server:
     """One process over one data folder; it can be killed and started again."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, more: Mapping[str, str] | None = None) -> None:
+        """`more` are settings of QuestDB, as it names them in its environment."""
         self.url = url_of(port)
         self._folder = folder
-        self._environment = {**os.environ, **environment(port)}
+        self._environment = {**os.environ, **environment(port), **(more or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -137,9 +141,9 @@ def _answers_now(url: str) -> bool:
 
 
 @contextmanager
-def running(folder: Path, port: int = 0) -> Iterator[Server]:
+def running(folder: Path, port: int = 0, more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A server over this data folder (made when missing), stopped when the block ends."""
-    server = Server(folder, port or free_port())
+    server = Server(folder, port or free_port(), more)
     try:
         server.start()
         yield server

@@ -59,3 +59,9 @@ def test_an_error_nobody_named_is_500() -> None:
 
 def test_a_full_disk_is_nobodys_fault_but_the_servers() -> None:
     assert answer(errors.Exhausted("x", reason="DISK_FULL")).status_code == 507
+
+
+def test_what_the_store_said_is_among_the_details() -> None:
+    refused = answer(errors.Unavailable("Away.", cause="Connection refused"))
+    assert orjson.loads(refused.body)["details"]["cause"] == "Connection refused"
+    assert "cause" not in orjson.loads(answer(errors.NotFound("x")).body)["details"]

@@ -128,8 +128,11 @@ class Questdb:
             f"FROM wal_tables() WHERE name = '{table}'",
             table=table,
         )
-        if not rows:  # dropped meanwhile, or others made it without a WAL
-            return 0, 0
+        if not rows:
+            self._forget(table)
+            if await self._stored(table):  # others made it without a WAL
+                return 0, 0
+            raise NoSuchTable(f"There is no table {table}.")
         sequencer, writer, is_suspended, tag, message = rows[0]
         if is_suspended:
             raise suspended(table, tag or "", message or "")

@@ -134,8 +134,9 @@ def from_json(table: str, text: str) -> Layout:
 
 def foreign(table: str, stored: Sequence[Stored]) -> Layout:
     """Of a table that others made: its columns by their own names, its rows by time alone."""
-    unknown = [c for c in stored if not c.is_designated and c.type not in _FOREIGN]
-    if unknown or not any(c.is_designated for c in stored):
+    known = {True: ["TIMESTAMP"], False: _FOREIGN}
+    unknown = [column for column in stored if column.type not in known[column.is_designated]]
+    if unknown or not any(column.is_designated for column in stored):
         told = [f"column {c.name!r} of type {c.type}" for c in unknown] or "no time of its own"
         raise InvalidRequest([Violation("table", f"is {table!r}, which has {told}")])
     fields = [

@@ -81,7 +81,11 @@ class Reader:
     async def _rows_before(self, ms: int | None, *, all_rows: bool = False) -> int:
         if ms is None and not all_rows:
             return 0
-        return await self._count("" if ms is None else f' WHERE "{self._layout.time}"<{ms * _US}')
+        return await self._count("" if ms is None else self._before(ms * _US))
+
+    def _before(self, us: int) -> str:
+        """Small numbers alone would be read as years."""
+        return f' WHERE "{self._layout.time}"<{us}::TIMESTAMP'
 
     async def _count(self, condition: str) -> int:
         table = self._layout.table
@@ -104,7 +108,7 @@ class Reader:
             if self._layout.has_index:
                 self._check(batch, end - start)
             elif not is_last:
-                end = await self._count(f' WHERE "{self._layout.time}"<{end_us}')
+                end = await self._count(self._before(end_us))
             yield batch
             start, start_us = end, end_us
 
@@ -132,15 +136,15 @@ class Reader:
         layout = self._layout
         compared = "".join(f' AND "{layout.name_of(n)}"={v:d}' for n, v in where.items())
         query = (
-            f'SELECT {self._names(where)} FROM "{layout.table}" WHERE "{layout.time}">={start_us} '
-            f'AND "{layout.time}"<{end_us}{compared}'
+            f'SELECT {self._names()} FROM "{layout.table}"{self._before(end_us)} '
+            f'AND "{layout.time}">={start_us}::TIMESTAMP{compared}'
         )
         found = await self._wire.arrow(query, table=layout.table)
         if found.num_rows:
             self._row_bytes = max(1, found.nbytes // found.num_rows)
         return await self._wire.in_thread(lambda: self._converted(found, first_row))
 
-    def _names(self, where: Mapping[str, int]) -> str:
+    def _names(self) -> str:
         ordering = () if self._layout.has_index else self._layout.key
         wanted = dict.fromkeys([*self._columns.names, *ordering, TIME])
         wanted.pop(INDEX, None)
@@ -214,9 +218,8 @@ def _column(found: pa.ChunkedArray, field: pa.Field) -> pa.Array:
 
 
 def _milliseconds(values: pa.Array) -> pa.Array:
-    per_ms = 1_000_000 if values.type.unit == "ns" else 1000
     whole = values.view(pa.int64()).to_numpy()
-    times = whole // per_ms
-    if not np.array_equal(times * per_ms, whole):
+    times = whole // _US
+    if not np.array_equal(times * _US, whole):
         raise DataLoss("The table of QuestDB has times between milliseconds.")
     return pa.array(times)

@@ -211,7 +211,7 @@ def _values(column: pa.Array) -> Any:
     if pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False)  # null is NaN there
     if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int32())
-    if pa.types.is_integer(column.type) and not column.null_count:
-        return column.to_numpy()
+        column = column.cast(pa.int64())
+    if pa.types.is_integer(column.type):
+        return column.fill_null(_NULL).to_numpy()  # a row needs some value to be sent
     return pd.arrays.ArrowExtensionArray(pa.chunked_array([column]))
