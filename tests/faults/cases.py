@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Final, TypeVar
 
 from services.shared.questdb_server import Server as QuestDB
 from services.shared.questdb_server import answers
+from tests.faults.house import House, house
 from tests.faults.oracle import Verdict
 from tests.faults.servers import Postgres
-from tests.faults.world import World, world
+from tests.faults.world import World
 
 T = TypeVar("T")
+_LOG_CHARACTERS: Final = 30_000
 EVERYTHING: Final = os.environ.get("STAGE1_FAULTS") == "all"
 """Otherwise each kind of fault once, for `make test`."""
 
@@ -68,39 +71,55 @@ class Table:
         return lines
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Cases:
-    """`questdb` starts a server when it is first asked for one."""
+    """Cases on the same store share a house, for a service takes seconds to start; one in which a
+    case failed is given up. `questdb` starts a server when it is first asked for one."""
 
     folder: Path
     postgres: Postgres
     questdb: Callable[[], QuestDB]
     table: Table
-
-    def on(self, questdb: QuestDB) -> Cases:
-        """The same with a QuestDB that is there already."""
-        return replace(self, questdb=lambda: questdb)
+    stacks: dict[str, AsyncExitStack] = field(default_factory=dict)
+    houses: dict[str, House] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def case(self, fault: str, store: str) -> AsyncIterator[World]:
-        """Fails when the block does, and when the oracle or a reader has seen what may not be."""
+    async def case(self, fault: str, store: str, own: House | None = None) -> AsyncIterator[World]:
+        """With version 1 of a dataset, in a house of its own where it brings one. Fails when the
+        block does, and when the oracle or a reader has seen what may not be."""
         row = self.table.row(fault, store)
-        questdb = self.questdb() if store == "questdb" else None
-        await _up_again(self.postgres, questdb)
-        failed = True
-        folder = self.folder / str(len(list(self.folder.iterdir())))
-        folder.mkdir()
-        async with world(folder, self.postgres, questdb) as scene:
-            verdict = scene.oracle.verdict
-            try:
-                yield scene
-                verdict.torn.extend(scene.readers.torn)
-                assert not verdict.sentences, "\n".join(verdict.sentences)
-                failed = False
-            finally:
-                row.add(verdict, scene.readers.reads, failed)
-                if failed:
-                    print(scene.log())  # noqa: T201 - pytest shows it beside the failure
+        standing = own or await self._standing(store)
+        world, failed = World(house=standing), True
+        try:
+            await world.begin()
+            yield world
+            verdict = world.oracle.verdict
+            verdict.torn.extend(world.readers.torn)
+            assert not verdict.sentences, "\n".join(verdict.sentences)
+            await standing.tidy()
+            failed = False
+        finally:
+            row.add(world.oracle.verdict, world.readers.reads, failed)
+            if failed:
+                print(standing.log()[-_LOG_CHARACTERS:])  # noqa: T201 - pytest shows it
+                if own is None:
+                    await self.leave(store)
+
+    async def _standing(self, store: str) -> House:
+        if store not in self.houses:
+            questdb = self.questdb() if store == "questdb" else None
+            await _up_again(self.postgres, questdb)
+            folder = Path(mkdtemp(dir=self.folder))
+            self.stacks[store] = stack = AsyncExitStack()
+            new = await stack.enter_async_context(house(folder, self.postgres, questdb))
+            self.houses[store] = new
+            await new.start()
+        return self.houses[store]
+
+    async def leave(self, store: str) -> None:
+        self.houses.pop(store, None)
+        if store in self.stacks:
+            await self.stacks.pop(store).aclose()
 
 
 async def _up_again(postgres: Postgres, questdb: QuestDB | None) -> None:

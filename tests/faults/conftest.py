@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -23,19 +21,21 @@ def mortal_postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def servers(mortal_postgres: Postgres, pytestconfig: pytest.Config) -> Iterator[Cases]:
+async def cases(
+    mortal_postgres: Postgres,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Cases]:
     with ExitStack() as stack:
-        yield Cases(
-            folder=Path(),
+        cases = Cases(
+            folder=tmp_path_factory.mktemp("faults"),
             postgres=mortal_postgres,
             questdb=cache(lambda: stack.enter_context(killable_questdb())),
             table=pytestconfig.stash.setdefault(_TABLE, Table()),
         )
-
-
-@pytest.fixture
-def cases(servers: Cases, tmp_path: Path) -> Cases:
-    return replace(servers, folder=tmp_path)
+        yield cases
+        for store in list(cases.houses):
+            await cases.leave(store)
 
 
 def pytest_terminal_summary(

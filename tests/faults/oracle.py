@@ -35,19 +35,14 @@ class Verdict:
         return [*self.lost, *self.duplicated, *self.torn, *self.stuck, *self.orphaned]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """Where the oracle looks; `folder` is the data folder of the service."""
-
-    slug: str
-    dsn: str
-    folder: Path
-    tables: Tables
-
-
 class Oracle:
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    """`folder` is the data folder of the service; `dsn` is past all faulty links."""
+
+    def __init__(self, *, slug: str, dsn: str, folder: Path, tables: Tables) -> None:
+        self._slug = slug
+        self._dsn = dsn
+        self._spool = folder / "dataset" / "spool"
+        self._tables = tables
         self._published: list[str] = []
         """Content hashes of versions 1, 2, …, as far as they must be there."""
         self.verdict = Verdict()
@@ -66,10 +61,10 @@ class Oracle:
 
     async def _versions(self, client: Client) -> dict[int, Seen]:
         try:
-            versions = (await client.found(self._scene.slug, patient=True)).versions
+            versions = (await client.found(self._slug, patient=True)).versions
         except NotFound:
             return {}
-        return {version: await client.read(self._scene.slug, version) for version in versions}
+        return {version: await client.read(self._slug, version) for version in versions}
 
     def _hold_acknowledged(
         self, acknowledged: Sequence[Acknowledged], seen: Mapping[int, Seen]
@@ -132,7 +127,7 @@ class Oracle:
     async def _leftovers(self) -> str:
         needed = await self._needed()
         there = await self.tables()
-        uploads = [path.name for path in (self._scene.folder / "dataset" / "spool").iterdir()]
+        uploads = [path.name for path in self._spool.iterdir()]
         uploads = [name for name in uploads if not name.startswith(".")]
         if there == needed and not uploads:
             return ""
@@ -140,18 +135,19 @@ class Oracle:
 
     async def tables(self) -> set[str]:
         """Of this case, in the series store."""
-        return {t for t in await self._scene.tables() if t.startswith(f"{self._scene.slug}_v")}
+        return {t for t in await self._tables() if t.startswith(f"{self._slug}_v")}
 
     async def _needed(self) -> set[str]:
         rows: list[tuple[str | None, ...]] = await self._query(
             "SELECT v.ohlcv_measurement, v.indicator_measurement FROM dataset.dataset_versions v"
-            " JOIN dataset.datasets d USING (dataset_id) WHERE d.deleted_at_ms IS NULL",
-            [],
+            " JOIN dataset.datasets d USING (dataset_id)"
+            " WHERE d.deleted_at_ms IS NULL AND d.slug = %s",
+            [self._slug],
         )
         return {table for row in rows for table in row if table}
 
     async def _query(self, statement: str, values: list[object]) -> list[tuple[Any, ...]]:
-        async with await psycopg.AsyncConnection.connect(self._scene.dsn) as connection:
+        async with await psycopg.AsyncConnection.connect(self._dsn) as connection:
             return await (await connection.execute(statement.encode(), values)).fetchall()
 
 

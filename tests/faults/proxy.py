@@ -155,6 +155,9 @@ class FaultProxy:
         self._trap = Trap(needle=needle, cut=cut, once_seen=once_seen, nth=nth, action=action)
         return self._trap
 
+    def disarm(self) -> None:
+        self._trap = None
+
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)

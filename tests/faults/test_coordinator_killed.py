@@ -15,14 +15,12 @@ async def test_a_killed_coordinator_loses_nothing(cases: Cases, place: str, stor
     kind = place.partition(".")[0]
     async with (
         cases.case(f"coordinator killed -9 at {place}", store) as world,
-        world.started() as dying,
+        world.reading(),
     ):
-        await world.has(world.first_import())
-        async with world.reading():
-            request = await world.next(kind)
-            world.failpoints.arm(place, "kill")
-            answer = await world.here.attempt(request)
-            await dying.died()
-            world.failpoints.disarm()
-            async with world.started():
-                await world.recovered(request, answer, kind=kind)
+        request = await world.next(kind)
+        world.failpoints.arm(place, "kill")
+        answer = await world.here.attempt(request)
+        await world.service.died()
+        world.failpoints.disarm()
+        await world.house.start()
+        await world.recovered(request, answer, kind=kind)

@@ -9,6 +9,7 @@ import pytest
 
 from services.shared.errors import Exhausted, Stage1Error
 from tests.faults.cases import Cases, chosen
+from tests.faults.house import house
 from tests.faults.servers import filled, killable_questdb, small_disk
 
 _KINDS = ("import", "append")
@@ -20,38 +21,23 @@ needs_root = pytest.mark.skipif(
 
 @needs_root
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
-async def test_a_full_disk_of_arrow_files_refuses_and_loses_nothing(
-    cases: Cases, kind: str
+@pytest.mark.parametrize("full", chosen(("series", "spool"), "series"))
+async def test_a_full_disk_refuses_and_loses_nothing(
+    cases: Cases, kind: str, full: str, tmp_path: Path
 ) -> None:
-    async with cases.case(f"disk of the series full, {kind}", "arrow") as world:
-        series = world.folder / "dataset" / "series"
-        with small_disk(series, "16m"):
-            async with world.started():
-                await world.has(world.first_import())
-                request = await world.next(kind)
-                async with world.reading():
-                    with filled(series, leaving=4096):
-                        answer = await world.here.attempt(request)
-                        assert isinstance(answer, Exhausted)
-                        assert answer.reason == "DISK_FULL"
-                    await world.recovered(request, answer, kind=kind)
-
-
-@needs_root
-@pytest.mark.parametrize("kind", chosen(_KINDS, "import"))
-async def test_a_full_disk_of_uploads_refuses_and_loses_nothing(cases: Cases, kind: str) -> None:
-    async with cases.case(f"disk of the uploads full, {kind}", "arrow") as world:
-        everything = world.folder / "dataset"
+    fault = f"disk of the {full} full, {kind}"
+    async with house(tmp_path, cases.postgres) as own:
+        everything = own.folder / "dataset"
+        folder = everything / "series" if full == "series" else everything
         with small_disk(everything, "16m"), small_disk(everything / "series", "16m"):
-            async with world.started():
-                await world.has(world.first_import())
+            await own.start()
+            async with cases.case(fault, "arrow", own) as world, world.reading():
                 request = await world.next(kind)
-                async with world.reading():
-                    with filled(everything, leaving=4096):
-                        answer = await world.here.attempt(request)
-                        assert isinstance(answer, Exhausted)
-                        assert answer.reason == "DISK_FULL"
-                    await world.recovered(request, answer, kind=kind)
+                with filled(folder, leaving=4096):
+                    answer = await world.here.attempt(request)
+                assert isinstance(answer, Exhausted)
+                assert answer.reason == "DISK_FULL"
+                await world.recovered(request, answer, kind=kind)
 
 
 @needs_root
@@ -60,14 +46,13 @@ async def test_a_full_disk_of_uploads_refuses_and_loses_nothing(cases: Cases, ki
 async def test_a_full_disk_of_questdb_refuses_and_loses_nothing(
     cases: Cases, kind: str, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "questdb"
+    fault, folder = f"disk of QuestDB full, {kind}", tmp_path / "questdb"
     with small_disk(folder, "512m"), killable_questdb(folder) as server:
-        own = cases.on(server)
-        async with own.case(f"disk of QuestDB full, {kind}", "questdb") as world, world.started():
-            await world.has(world.first_import())
-            request = await world.next(kind)
-            async with world.reading():
+        async with house(tmp_path, cases.postgres, server) as own:
+            await own.start()
+            async with cases.case(fault, "questdb", own) as world, world.reading():
+                request = await world.next(kind)
                 with filled(folder, leaving=64 << 10):
                     answer = await world.here.attempt(request)
-                    assert isinstance(answer, Stage1Error)
+                assert isinstance(answer, Stage1Error)
                 await world.recovered(request, answer, kind=kind)

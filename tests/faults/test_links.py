@@ -21,16 +21,14 @@ async def blackholed(
 ) -> None:
     """From this place on until the client has given up, or until the fault is felt."""
     kind = place.partition(".")[0]
-    async with world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            async with world.held_at(place, seconds=seconds) as held:
-                link.blackhole(losing=losing)
-            await until(lambda: link.is_felt, "the fault is felt")
-            if seconds == _SHORT_SECONDS:
-                assert isinstance(await held.answer, Stage1Error)
-            link.heal()
-            await world.recovered(held.request, await held.answer, kind=kind)
+    async with world.reading():
+        async with world.held_at(place, seconds=seconds) as held:
+            link.blackhole(losing=losing)
+        await until(lambda: link.is_felt, "the fault is felt")
+        if seconds == _SHORT_SECONDS:
+            assert isinstance(await held.answer, Stage1Error)
+        link.heal()
+        await world.recovered(held.request, await held.answer, kind=kind)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -39,7 +37,7 @@ async def test_a_blackhole_to_postgres_that_heals_loses_nothing(
     cases: Cases, place: str, store: str
 ) -> None:
     async with cases.case(f"link to PostgreSQL blackholed at {place}", store) as world:
-        await blackholed(world, world.postgres_link, place, losing=False, seconds=90)
+        await blackholed(world, world.house.postgres_link, place, losing=False, seconds=90)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -49,7 +47,9 @@ async def test_a_blackhole_to_postgres_that_outlasts_the_client_loses_nothing(
 ) -> None:
     fault = f"link to PostgreSQL dead from {place} until the client gave up"
     async with cases.case(fault, store) as world:
-        await blackholed(world, world.postgres_link, place, losing=True, seconds=_SHORT_SECONDS)
+        await blackholed(
+            world, world.house.postgres_link, place, losing=True, seconds=_SHORT_SECONDS
+        )
 
 
 _SERIES_PLACES = ("import.reserved", "import.created", "import.settled", "append.intended")
@@ -58,7 +58,7 @@ _SERIES_PLACES = ("import.reserved", "import.created", "import.settled", "append
 @pytest.mark.parametrize("place", chosen(_SERIES_PLACES, "append.intended"))
 async def test_a_blackhole_to_questdb_that_heals_loses_nothing(cases: Cases, place: str) -> None:
     async with cases.case(f"link to QuestDB blackholed at {place}", "questdb") as world:
-        await blackholed(world, world.questdb_link, place, losing=False, seconds=90)
+        await blackholed(world, world.house.questdb_link, place, losing=False, seconds=90)
 
 
 @pytest.mark.parametrize("place", chosen(_SERIES_PLACES, "import.created"))
@@ -67,7 +67,9 @@ async def test_a_blackhole_to_questdb_that_outlasts_the_client_loses_nothing(
 ) -> None:
     fault = f"link to QuestDB dead from {place} until the client gave up"
     async with cases.case(fault, "questdb") as world:
-        await blackholed(world, world.questdb_link, place, losing=True, seconds=_SHORT_SECONDS)
+        await blackholed(
+            world, world.house.questdb_link, place, losing=True, seconds=_SHORT_SECONDS
+        )
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -79,9 +81,8 @@ async def test_a_client_that_never_hears_the_answer_repeats_its_request(
     cases: Cases, place: str, how: str, store: str
 ) -> None:
     """`deaf`: what the service says is lost, and what the client says arrives."""
-    async with cases.case(f"link to the client {how} at {place}", store) as world, world.started():
-        await world.has(world.first_import())
-        link = world.service_link
+    async with cases.case(f"link to the client {how} at {place}", store) as world:
+        link = world.house.service_link
         seconds = _SHORT_SECONDS if how == "deaf" else 90
         async with world.held_at(place, seconds=seconds) as held:
             match how:

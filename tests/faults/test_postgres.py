@@ -20,18 +20,18 @@ async def strike(world: World, kind: str, cut: Cut, nth: int, *, kills: bool) ->
     """False when a request has no nth COMMIT that writes."""
 
     async def kill() -> None:
-        await asyncio.to_thread(world.postgres.kill)
+        await asyncio.to_thread(world.house.postgres.kill)
 
     request = await world.next(kind)
     action = kill if kills else None
-    trap = world.postgres_link.trap(b"COMMIT", cut, once_seen=_WRITES, nth=nth, action=action)
+    trap = world.house.postgres_link.trap(b"COMMIT", cut, once_seen=_WRITES, nth=nth, action=action)
     answer = await world.here.attempt(request)
     if not trap.is_taken:
         await world.oracle.judge(world.here, request, [answer])
         return False
     await trap.sprung.wait()
     if kills:
-        await asyncio.to_thread(world.postgres.start)
+        await asyncio.to_thread(world.house.postgres.start)
     await world.recovered(request, answer, kind=kind)
     return True
 
@@ -63,10 +63,8 @@ async def at_every_commit(
 ) -> None:
     for nth in count(1):
         strikes = False
-        async with cases.case(fault.format(nth), store) as world, world.started():
-            await world.has(world.first_import())
-            async with world.reading():
-                strikes = await strike(world, kind, cut, nth, kills=kills)
+        async with cases.case(fault.format(nth), store) as world, world.reading():
+            strikes = await strike(world, kind, cut, nth, kills=kills)
         if not strikes:
             assert nth > 3
             cases.table.forget(fault.format(nth), store)

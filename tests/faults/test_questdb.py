@@ -35,27 +35,25 @@ _NEEDLES = {
 
 
 async def restarted(world: World) -> None:
-    assert world.questdb is not None
-    await asyncio.to_thread(world.questdb.start)
+    assert world.house.questdb is not None
+    await asyncio.to_thread(world.house.questdb.start)
 
 
 async def killed(world: World) -> None:
-    assert world.questdb is not None
-    await asyncio.to_thread(world.questdb.kill)
+    assert world.house.questdb is not None
+    await asyncio.to_thread(world.house.questdb.kill)
 
 
 @pytest.mark.parametrize("place", chosen(_PLACES, "append.intended"))
 async def test_a_killed_questdb_loses_nothing(cases: Cases, place: str) -> None:
     kind = place.partition(".")[0]
     fault = f"QuestDB killed -9 at {place} ({_PLACES[place]})"
-    async with cases.case(fault, "questdb") as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            async with world.held_at(place) as held:
-                await killed(world)
-            answer = await held.answer
-            await restarted(world)
-            await world.recovered(held.request, answer, kind=kind)
+    async with cases.case(fault, "questdb") as world, world.reading():
+        async with world.held_at(place) as held:
+            await killed(world)
+        answer = await held.answer
+        await restarted(world)
+        await world.recovered(held.request, answer, kind=kind)
 
 
 @pytest.mark.parametrize("cut", [Cut.REQUEST_LOST, Cut.ANSWER_LOST])
@@ -71,15 +69,13 @@ async def test_a_questdb_killed_in_a_request_loses_nothing(
 ) -> None:
     when = "before" if cut is Cut.REQUEST_LOST else "after"
     fault = f"QuestDB killed -9 {when} a {what} of an {kind}"
-    async with cases.case(fault, "questdb") as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            request = await world.next(kind)
-            trap = world.questdb_link.trap(_NEEDLES[what], cut, action=lambda: killed(world))
-            answer = await world.here.attempt(request)
-            await trap.sprung.wait()
-            await restarted(world)
-            await world.recovered(request, answer, kind=kind)
+    async with cases.case(fault, "questdb") as world, world.reading():
+        request = await world.next(kind)
+        trap = world.house.questdb_link.trap(_NEEDLES[what], cut, action=lambda: killed(world))
+        answer = await world.here.attempt(request)
+        await trap.sprung.wait()
+        await restarted(world)
+        await world.recovered(request, answer, kind=kind)
 
 
 @pytest.mark.timeout(600)
@@ -95,13 +91,11 @@ async def test_a_lost_acknowledgement_of_questdb_changes_nothing(
 ) -> None:
     for nth in count(1):
         fault = f"acknowledgement of {what} {nth} of an {kind} lost"
-        async with cases.case(fault, "questdb") as world, world.started():
-            await world.has(world.first_import())
-            async with world.reading():
-                request = await world.next(kind)
-                trap = world.questdb_link.trap(_NEEDLES[what], Cut.ANSWER_LOST, nth=nth)
-                answer = await world.here.attempt(request)
-                await world.recovered(request, answer, kind=kind)
+        async with cases.case(fault, "questdb") as world, world.reading():
+            request = await world.next(kind)
+            trap = world.house.questdb_link.trap(_NEEDLES[what], Cut.ANSWER_LOST, nth=nth)
+            answer = await world.here.attempt(request)
+            await world.recovered(request, answer, kind=kind)
         if not trap.is_taken:
             assert nth > 1
             cases.table.forget(fault, "questdb")
@@ -113,40 +107,36 @@ async def test_a_lost_acknowledgement_of_questdb_changes_nothing(
 @pytest.mark.parametrize("place", chosen(("import.created", "append.created"), "append.created"))
 async def test_a_suspended_table_of_an_attempt_refuses_it(cases: Cases, place: str) -> None:
     kind = place.partition(".")[0]
-    async with cases.case(f"WAL suspended at {place}", "questdb") as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            before = await world.oracle.tables()
-            async with world.held_at(place) as held:
-                for table in await world.oracle.tables() - before:
-                    await alter(world, table, "SUSPEND WAL")
-            answer = await held.answer
-            assert isinstance(answer, Stage1Error)
-            await world.recovered(held.request, answer, kind=kind)
+    async with cases.case(f"WAL suspended at {place}", "questdb") as world, world.reading():
+        before = await world.oracle.tables()
+        async with world.held_at(place) as held:
+            for table in await world.oracle.tables() - before:
+                await alter(world, table, "SUSPEND WAL")
+        answer = await held.answer
+        assert isinstance(answer, Stage1Error)
+        await world.recovered(held.request, answer, kind=kind)
 
 
 async def test_a_suspended_table_of_a_dataset_holds_its_append_up_until_it_is_resumed(
     cases: Cases,
 ) -> None:
     place = "append.intended"
-    async with cases.case(f"WAL suspended at {place}", "questdb") as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            manifest = await world.here.manifest(world.slug, 1)
-            tables = manifest.ohlcv_measurement, manifest.indicator_measurement
-            async with world.held_at(place) as held:
-                for table in tables:
-                    await alter(world, table, "SUSPEND WAL")
-            answer = await held.answer
-            assert isinstance(answer, Stage1Error)
+    async with cases.case(f"WAL suspended at {place}", "questdb") as world, world.reading():
+        manifest = await world.here.manifest(world.slug, 1)
+        tables = manifest.ohlcv_measurement, manifest.indicator_measurement
+        async with world.held_at(place) as held:
             for table in tables:
-                await alter(world, table, "RESUME WAL")
-            await world.recovered(held.request, answer, kind="append")
+                await alter(world, table, "SUSPEND WAL")
+        answer = await held.answer
+        assert isinstance(answer, Stage1Error)
+        for table in tables:
+            await alter(world, table, "RESUME WAL")
+        await world.recovered(held.request, answer, kind="append")
 
 
 async def alter(world: World, table: str, how: str) -> None:
-    assert world.questdb is not None
+    assert world.house.questdb is not None
     query = {"query": f'ALTER TABLE "{table}" {how}'}
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        answer = await client.get(f"{world.questdb.url}/exec", params=query)
+        answer = await client.get(f"{world.house.questdb.url}/exec", params=query)
     assert answer.is_success, answer.text

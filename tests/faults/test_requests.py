@@ -27,13 +27,11 @@ async def test_the_same_request_many_times_at_once_is_one_version(
     cases: Cases, kind: str, store: str
 ) -> None:
     fault = f"the same {kind} four times at once"
-    async with cases.case(fault, store) as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            request = await world.next(kind)
-            answers = await asyncio.gather(*(world.here.attempt(request) for _ in range(4)))
-            assert any(isinstance(answer, Acknowledged) for answer in answers), answers
-            await world.recovered(request, *answers, kind=kind)
+    async with cases.case(fault, store) as world, world.reading():
+        request = await world.next(kind)
+        answers = await asyncio.gather(*(world.here.attempt(request) for _ in range(4)))
+        assert any(isinstance(answer, Acknowledged) for answer in answers), answers
+        await world.recovered(request, *answers, kind=kind)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -42,15 +40,13 @@ async def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
     cases: Cases, kind: str, store: str
 ) -> None:
     fault = f"the key of an {kind} with another body"
-    async with cases.case(fault, store) as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            request = await world.next(kind)
-            answer = await world.here.attempt(request)
-            refused = await world.here.attempt(shorter(request))
-            assert isinstance(refused, AlreadyExists)
-            assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
-            await world.recovered(request, answer, kind=kind)
+    async with cases.case(fault, store) as world, world.reading():
+        request = await world.next(kind)
+        answer = await world.here.attempt(request)
+        refused = await world.here.attempt(shorter(request))
+        assert isinstance(refused, AlreadyExists)
+        assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
+        await world.recovered(request, answer, kind=kind)
 
 
 def shorter(request: Request) -> Request:
@@ -64,8 +60,7 @@ async def test_one_key_with_two_bodies_at_once_is_one_version(
     cases: Cases, kind: str, store: str
 ) -> None:
     fault = f"one key with two bodies at once, {kind}"
-    async with cases.case(fault, store) as world, world.started():
-        await world.has(world.first_import())
+    async with cases.case(fault, store) as world:
         request = await world.next(kind)
         both = request, shorter(request)
         answers = await asyncio.gather(*(world.here.attempt(each) for each in both))
@@ -85,13 +80,12 @@ async def test_a_client_that_is_cut_off_in_its_upload_leaves_nothing(
     cases: Cases, kind: str, store: str
 ) -> None:
     fault = f"client cut in the middle of the upload of an {kind}"
-    async with cases.case(fault, store) as world, world.started():
-        await world.has(world.first_import())
+    async with cases.case(fault, store) as world:
         request = await world.next(kind)
-        spool = world.folder / "dataset" / "spool"
+        spool = world.house.folder / "dataset" / "spool"
         call = _unfinished(world, request)
         await until(lambda: any(spool.glob("*/part_0")), "the first part is coming")
-        world.service_link.cut()
+        world.house.service_link.cut()
         with pytest.raises(grpc.aio.AioRpcError):
             await call
         await until(lambda: not any(spool.iterdir()), "the upload is gone")
@@ -118,18 +112,17 @@ async def test_a_cancelled_request_is_there_whole_or_not_at_all(
     cases: Cases, place: str, store: str
 ) -> None:
     kind = place.partition(".")[0]
-    async with cases.case(f"cancelled by the client at {place}", store) as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            request = await world.next(kind)
-            world.failpoints.arm(place, "wait")
-            call = world.here.call(request)
-            await world.failpoints.sprung(place, "wait")
-            call.cancel()
-            world.failpoints.disarm()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            await world.recovered(request, kind=kind)
+    fault = f"cancelled by the client at {place}"
+    async with cases.case(fault, store) as world, world.reading():
+        request = await world.next(kind)
+        world.failpoints.arm(place, "wait")
+        call = world.here.call(request)
+        await world.failpoints.sprung(place, "wait")
+        call.cancel()
+        world.failpoints.disarm()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await world.recovered(request, kind=kind)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -138,12 +131,10 @@ async def test_an_unforeseen_error_leaves_nothing_half_done(
     cases: Cases, place: str, store: str
 ) -> None:
     kind = place.partition(".")[0]
-    async with cases.case(f"unforeseen error at {place}", store) as world, world.started():
-        await world.has(world.first_import())
-        async with world.reading():
-            request = await world.next(kind)
-            world.failpoints.arm(place, "raise")
-            answer = await world.here.attempt(request)
-            await world.failpoints.sprung(place, "raise")
-            world.failpoints.disarm()
-            await world.recovered(request, answer, kind=kind)
+    async with cases.case(f"unforeseen error at {place}", store) as world, world.reading():
+        request = await world.next(kind)
+        world.failpoints.arm(place, "raise")
+        answer = await world.here.attempt(request)
+        await world.failpoints.sprung(place, "raise")
+        world.failpoints.disarm()
+        await world.recovered(request, answer, kind=kind)
