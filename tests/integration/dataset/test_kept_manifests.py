@@ -32,7 +32,7 @@ async def test_a_page_reads_no_more_manifests_than_it_needs(migrated: Pool, tmp_
         catalogue = PostgresCatalogue(migrated, system_clock)
         datasets = Datasets(catalogue=catalogue, series=service.series)
         page = await datasets.list(Listing(text="paged_", page_bytes=1))
-    assert [dataset.slug for dataset in page.datasets] == ["paged_4"]
+    assert [dataset.slug for dataset in page.items] == ["paged_4"]
     assert page.more
     assert len(catalogue.manifests) == 2  # the other is the first that did not fit
 
