@@ -365,8 +365,11 @@ class SeriesStoreContract:
         await store.drop(table)
         await store.drop(table)
         assert table not in await store.tables()
-        await store.create(table, BARS)
-        assert await rows_of(store, table) == []
+        for size in (0, 4, 2):
+            await store.create(table, BARS)
+            await put(store, table, bars(0, size))
+            assert await rows_of(store, table) == expected(0, size)
+            await store.drop(table)
 
     async def test_the_bounds_of_a_table_are_known_without_reading_it(
         self, store: SeriesStore

@@ -40,7 +40,7 @@ from services.shared.series.questdb.layout import (
 )
 from services.shared.series.questdb.reading import LEAST_SLICE_BYTES, SLICE_BYTES, Reader
 from services.shared.series.questdb.refusals import suspended
-from services.shared.series.questdb.sending import Senders, Sending, send_layout
+from services.shared.series.questdb.sending import Sending, send_layout
 from services.shared.series.questdb.wire import LONG_SECONDS, Address, Wire
 
 READ_BYTES: Final = 128 << 20
@@ -55,18 +55,16 @@ _KNOWN_TIMES: Final = 10_000
 async def questdb_store(url: str, user: str = "", password: str = "") -> AsyncIterator[Questdb]:
     """Opens nothing yet: a server that is away is told by the first call."""
     address = Address(url=url.rstrip("/"), user=user, password=password)
-    wire, senders = Wire(address), Senders(address)
+    wire = Wire(address)
     try:
-        yield Questdb(wire, senders)
+        yield Questdb(wire)
     finally:
-        senders.close()
         wire.close()
 
 
 class Questdb:
-    def __init__(self, wire: Wire, senders: Senders) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._senders = senders
         self._layouts: dict[str, Layout] = {}
         self._times: dict[str, dict[int, int]] = defaultdict(dict)
         self._naming = asyncio.Lock()
@@ -89,7 +87,7 @@ class Questdb:
             f'CREATE TABLE IF NOT EXISTS "{CATALOGUE}" (timestamp TIMESTAMP, name SYMBOL INDEX, '
             "layout VARCHAR) TIMESTAMP(timestamp) PARTITION BY YEAR WAL"
         )
-        await self._wire.in_thread(lambda: send_layout(self._senders, layout, time.time_ns()))
+        await self._wire.in_thread(lambda: send_layout(self._wire.address, layout, time.time_ns()))
         await self._settle(CATALOGUE)
         await self._wire.rows(layout.ddl())
         self._layouts[layout.table] = layout
@@ -97,7 +95,7 @@ class Questdb:
     async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
         layout = await self._layout(table)
         self._times.pop(table, None)
-        await Sending(self._wire, self._senders, layout).send(batches)
+        await Sending(self._wire, layout).send(batches)
 
     async def settle(self, table: str) -> None:
         await self._layout(table)

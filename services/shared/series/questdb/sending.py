@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +26,7 @@ from services.shared.series.questdb.layout import CATALOGUE, LAST_MS, Layout
 from services.shared.series.questdb.refusals import refusal
 from services.shared.series.questdb.wire import Address, Wire
 
-# Senders are kept; but several stores in one process are no mistake to be warned of.
+# Many writes within seconds are no mistake to be warned of.
 _client.WARN_HIGH_RECONNECTS = False
 
 SENDERS: Final = 4
@@ -38,7 +38,11 @@ _BUFFER_BYTES: Final = 256 << 20
 
 
 class Senders:
-    """Kept for the next write: each has a connection of its own. One is lent to one thread."""
+    """Of one write, each with a connection of its own, lent to one thread at a time.
+
+    They are not kept for the next: a connection that has written to a table which was
+    dropped meanwhile has rows for a new one of that name acknowledged, and lost.
+    """
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -85,9 +89,9 @@ class Senders:
 class Sending:
     """One write. Groups go out side by side; with a longer key one by one, as the last counts."""
 
-    def __init__(self, wire: Wire, senders: Senders, layout: Layout) -> None:
+    def __init__(self, wire: Wire, layout: Layout) -> None:
         self._wire = wire
-        self._senders = senders
+        self._senders = Senders(wire.address)
         self._layout = layout
         self._most = SENDERS if layout.has_index else 1
 
@@ -108,6 +112,7 @@ class Sending:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+            self._senders.close()
 
     async def _send(self, group: Sequence[pa.RecordBatch]) -> None:
         # Who cancels a write may drop its table next: so nothing is on its way by then.
@@ -122,9 +127,9 @@ class Sending:
             sender.flush()
 
 
-def send_layout(senders: Senders, layout: Layout, now_ns: int) -> None:
+def send_layout(address: Address, layout: Layout, now_ns: int) -> None:
     """Into the catalogue. Blocks."""
-    with senders.lent(CATALOGUE) as sender:
+    with closing(Senders(address)) as senders, senders.lent(CATALOGUE) as sender:
         sender.row(
             CATALOGUE,
             symbols={"name": layout.table},
