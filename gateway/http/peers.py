@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,21 +47,26 @@ async def connected(settings: GatewaySettings) -> AsyncIterator[Peers]:
 
 
 @contextmanager
-def asking(service: str) -> Iterator[None]:
-    """Calls in the block raise what the service raised; the transport's own words stay inside."""
+def asking(service: str, files: Sequence[str] = words.FILES) -> Iterator[None]:
+    """Calls in the block raise what the service raised; the transport's own words stay inside.
+
+    `files`: the fields that the parts of an upload came in.
+    """
     try:
         yield
     except AioRpcError as call:
         error = status.from_call(call)
         if isinstance(error, Unavailable) and rpc_status.from_call(call) is None:
             raise Unavailable(f"The {service} service cannot be reached.") from call
-        raise _in_callers_words(error) from call
+        raise _in_callers_words(error, files) from call
 
 
-def _in_callers_words(error: Stage1Error) -> Stage1Error:
+def _in_callers_words(error: Stage1Error, files: Sequence[str]) -> Stage1Error:
     if not isinstance(error, InvalidRequest):
         return error
-    renamed = [Violation(words.field(v.field), words.sentence(v.message)) for v in error.violations]
+    renamed = [
+        Violation(words.field(v.field, files), words.sentence(v.message)) for v in error.violations
+    ]
     return InvalidRequest(renamed, reason=error.reason)
 
 

@@ -30,7 +30,7 @@ class GatewaySettings(Settings):
     dataset_address: str = "127.0.0.1:7401"
     runs_address: str = "127.0.0.1:7402"
     max_upload_bytes: int = Field(default=4 << 30, gt=0)
-    """Of one upload: as sent, and again when unpacked."""
+    """Of one upload as it is sent; how much may come out of it the dataset service says."""
     drain_seconds: int = 5
     """Answers under way at SIGTERM have this long."""
 

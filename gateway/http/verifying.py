@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -20,8 +20,11 @@ from services.shared.errors import Stage1Error, Unavailable
 Steps = AsyncGenerator[pb.VerifyDatasetResponse]
 
 
-async def steps(peers: Peers, sent: AsyncIterator[pb.VerifyDatasetRequest]) -> Steps:
-    with asking("dataset"):
+async def steps(
+    peers: Peers, sent: AsyncIterator[pb.VerifyDatasetRequest], files: Sequence[str]
+) -> Steps:
+    """`files`: the fields that they came in."""
+    with asking("dataset", files):
         async with aclosing(writing.converse(peers.datasets.VerifyDataset(), sent)) as answers:
             async for answer in answers:
                 yield answer

@@ -10,7 +10,7 @@ from stage1.dataset.v1 import import_pb2
 from starlette.responses import StreamingResponse
 
 from gateway.http import verifying
-from gateway.http.deps import DatasetName, PeersDep, SettingsDep
+from gateway.http.deps import DatasetName, PeersDep
 from gateway.http.media import MayBeEmpty
 from gateway.http.peers import asking
 from gateway.http.schemas import checks as schemas
@@ -41,7 +41,6 @@ _REPORT: Final[dict[str, Any]] = {
 )
 async def verify_dataset(
     peers: PeersDep,
-    settings: SettingsDep,
     request: Request,
     dataset: DatasetName,
     query: Annotated[schemas.VerifyQuery, Query()],
@@ -59,10 +58,8 @@ async def verify_dataset(
         sample_rows=query.sample_rows,
     )
     first = pb.VerifyDatasetRequest(header=header)
-    sent = parts.messages(
-        first, files, lambda piece: pb.VerifyDatasetRequest(bytes=piece), settings.max_upload_bytes
-    )
-    steps = verifying.steps(peers, sent)
+    sent = parts.messages(first, files, lambda piece: pb.VerifyDatasetRequest(bytes=piece))
+    steps = verifying.steps(peers, sent, parts.fields_of(files))
     if _EVENTS in request.headers.get("accept", ""):
         return StreamingResponse(await verifying.events(steps), media_type=_EVENTS)
     report = await verifying.report(steps)

@@ -9,7 +9,7 @@ from stage1.dataset.v1 import dataset_service_pb2 as pb
 from starlette import status
 
 from gateway.http import writing
-from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, SettingsDep
+from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep
 from gateway.http.media import JsonBeside, OneMediaType
 from gateway.http.peers import Peers, asking
 from gateway.http.schemas import publishing as schemas
@@ -59,7 +59,6 @@ async def _adopt(
 @router.post("", status_code=201, openapi_extra=uploads.or_json(uploads.Adoption), **_LIMITS)
 async def import_dataset(
     peers: PeersDep,
-    settings: SettingsDep,
     response: Response,
     form: Annotated[uploads.ImportForm, Form(media_type=_FORM)],
     key: IdempotencyKey = "",
@@ -69,7 +68,7 @@ async def import_dataset(
     As JSON, without files: from tables that are in the store already.
     """
     into = Destination(slug=form.slug, dataset_id=form.dataset_id, idempotency_key=key)
-    answer = await _import(peers, form, into, settings.max_upload_bytes)
+    answer = await _import(peers, form, into)
     return _located(response, answer)
 
 
@@ -81,7 +80,6 @@ async def import_dataset(
 )
 async def import_version(
     peers: PeersDep,
-    settings: SettingsDep,
     response: Response,
     dataset: DatasetName,
     form: Annotated[uploads.VersionForm, Form(media_type=_FORM)],
@@ -89,7 +87,7 @@ async def import_version(
 ) -> schemas.Imported:
     """Publishes a new version of a dataset; the same payload as of POST /api/datasets."""
     into = await _existing(peers, dataset, key)
-    return _located(response, await _import(peers, form, into, settings.max_upload_bytes))
+    return _located(response, await _import(peers, form, into))
 
 
 async def _existing(peers: Peers, dataset: str, key: str) -> Destination:
@@ -99,14 +97,10 @@ async def _existing(peers: Peers, dataset: str, key: str) -> Destination:
     return Destination(slug=found.slug, dataset_id=found.dataset_id, idempotency_key=key)
 
 
-async def _import(
-    peers: Peers, form: uploads.VersionForm, into: Destination, max_bytes: int
-) -> schemas.Imported:
+async def _import(peers: Peers, form: uploads.VersionForm, into: Destination) -> schemas.Imported:
     files = parts.files_of(form)
     first = pb.ImportDatasetRequest(header=await headers.of_import(form, into, files))
-    sent = parts.messages(
-        first, files, lambda piece: pb.ImportDatasetRequest(bytes=piece), max_bytes
-    )
+    sent = parts.messages(first, files, lambda piece: pb.ImportDatasetRequest(bytes=piece))
     with asking("dataset"):
         answer = await writing.write_all(peers.datasets.ImportDataset(), sent)
     return shapes.imported(answer)
@@ -125,7 +119,6 @@ def _located(response: Response, imported: schemas.Imported) -> schemas.Imported
 )
 async def append_rows(
     peers: PeersDep,
-    settings: SettingsDep,
     response: Response,
     dataset: DatasetName,
     form: Annotated[uploads.AppendForm, Form(media_type=_FORM)],
@@ -140,10 +133,8 @@ async def append_rows(
     if not files:
         raise InvalidRequest([Violation("ohlcv", "is missing, and so is indicators")])
     first = pb.AppendBarsRequest(header=headers.of_append(form, dataset, key, files))
-    sent = parts.messages(
-        first, files, lambda piece: pb.AppendBarsRequest(bytes=piece), settings.max_upload_bytes
-    )
-    with asking("dataset"):
+    sent = parts.messages(first, files, lambda piece: pb.AppendBarsRequest(bytes=piece))
+    with asking("dataset", parts.fields_of(files)):
         answer = await writing.write_all(peers.datasets.AppendBars(), sent)
     if not (answer.appended_ohlcv_rows or answer.appended_indicator_rows):
         response.status_code = status.HTTP_200_OK
@@ -157,14 +148,11 @@ async def append_rows(
 )
 async def sniff_file(
     peers: PeersDep,
-    settings: SettingsDep,
     form: Annotated[uploads.SniffForm, Form(media_type=_FORM)],
 ) -> schemas.Sniffed:
     """What an import would make of one file, and why; nothing is kept."""
     one = parts.part(form, form.file, table=form.table)
     first = pb.SniffFileRequest(header=headers.of_sniff(form, one))
-    sent = parts.messages(
-        first, [one], lambda piece: pb.SniffFileRequest(bytes=piece), settings.max_upload_bytes
-    )
+    sent = parts.messages(first, [one], lambda piece: pb.SniffFileRequest(bytes=piece))
     with asking("dataset"):
         return shapes.sniffed(await writing.write_all(peers.datasets.SniffFile(), sent))

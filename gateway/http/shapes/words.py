@@ -6,7 +6,7 @@ Clients that already exist read these names; nothing behind the gateway knows th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -30,8 +30,8 @@ TRADE_COLUMNS: Final[Mapping[str, str]] = {
 _FIELDS: Final = (
     (re.compile(r"^spec\.walk_forward\b"), "walk_config"),
     (re.compile(r"^spec\.learner(\.parameters)?\b"), "hyperparameters"),
-    (re.compile(r"^header\.parts\[0\]\.?"), "ohlcv_"),
-    (re.compile(r"^header\.parts\[1\]\.?"), "indicators_"),
+    (re.compile(r"^header\.part$"), "file"),
+    (re.compile(r"^header\.part\."), ""),
     (re.compile(r"^header\.expected\b"), "manifest"),
     (re.compile(r"^(ohlcv|indicators)\."), r"\1_"),
     (re.compile(r"^(settings\.(?:stop|target))_fraction$"), r"\1_pct"),
@@ -42,8 +42,14 @@ _FIELDS: Final = (
 )
 
 
-def field(path: str) -> str:
-    """`spec.learner.seed` is `hyperparameters.seed` to the caller."""
+_PART: Final = re.compile(r"^header\.parts\[([01])\]\.?")
+FILES: Final = ("ohlcv", "indicators")
+
+
+def field(path: str, files: Sequence[str] = FILES) -> str:
+    """`spec.learner.seed` is `hyperparameters.seed` to the caller. `files`: those of an upload."""
+    if (part := _PART.match(path)) and int(part[1]) < len(files):
+        return f"{files[int(part[1])]}_{path[part.end() :]}".removesuffix("_")
     for ours, theirs in _FIELDS:
         if ours.search(path):
             return ours.sub(theirs, path, count=1).removesuffix("_")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -13,11 +13,11 @@ from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1.dataset_service_pb2 import PartBytes
 from starlette.concurrency import iterate_in_threadpool
 
-from gateway.http import gzip_files
 from gateway.http.shapes.words import number
 from services.shared.errors import InvalidRequest, Violation
 
 TABLES: Final = ("ohlcv", "indicators")
+_PIECE_BYTES: Final = 1 << 20
 _AUTO: Final = "auto"
 _TEXTS: Final = TypeAdapter(dict[str, str])
 
@@ -29,7 +29,8 @@ Step = TypeVar("Step")
 class Part:
     """A file, and how to read it."""
 
-    name: str
+    field: str
+    """Of the form."""
     options: import_pb2.ImportPart
     file: BinaryIO
 
@@ -76,7 +77,7 @@ def part(form: BaseModel, upload: UploadFile, *, table: str, prefix: str = "") -
         market=option("market"),
         member=option("member"),
     )
-    return Part(name=table or "file", options=options, file=upload.file)
+    return Part(field=prefix.removesuffix("_") or "file", options=options, file=upload.file)
 
 
 def _last_step(path: str) -> str:
@@ -84,15 +85,24 @@ def _last_step(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
+def fields_of(parts: Sequence[Part]) -> list[str]:
+    """What the caller calls them."""
+    return [one.field for one in parts]
+
+
 async def messages(
-    first: Step, parts: Sequence[Part], following: Callable[[PartBytes], Step], max_bytes: int
+    first: Step, parts: Sequence[Part], following: Callable[[PartBytes], Step]
 ) -> AsyncIterator[Step]:
-    """The header, then every file, unpacked, in pieces."""
+    """The header, then every file in pieces, as it came: what is packed the service unpacks."""
     yield first
     for position, one in enumerate(parts):
-        pieces = gzip_files.pieces(one.file, one.name, max_bytes)
-        async for piece in iterate_in_threadpool(pieces):
+        async for piece in iterate_in_threadpool(_pieces(one.file)):
             yield following(PartBytes(part=position, data=piece))
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(lambda: file.read(_PIECE_BYTES), b"")
 
 
 def parsed(adapter: TypeAdapter[Parsed], field: str, text: str | bytes) -> Parsed:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -116,14 +119,23 @@ async def test_the_same_key_gives_the_same_answer(client: httpx.AsyncClient) -> 
     refusal(answer, 409, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_gzipped_files_are_the_same_rows(house: House) -> None:
-    packed = {n: (f"{name}.gz", gzip.compress(data)) for n, (name, data) in FILES.items()}
-    answer = await house.client.post(
-        "/api/datasets", data={"slug": "packed", **FIELDS}, files=packed
-    )
+def zipped(data: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("some.txt", data)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zipped])
+async def test_packed_files_are_the_same_rows(
+    client: httpx.AsyncClient, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = {n: (f"{name}.packed", pack(data)) for n, (name, data) in FILES.items()}
+    slug = f"packed_{pack.__name__}"
+    answer = await client.post("/api/datasets", data={"slug": slug, **FIELDS}, files=packed)
     assert answer.status_code == 201, answer.text
-    plain = (await house.client.get("/api/datasets/eurusd_1h/manifest")).json()
-    manifest = (await house.client.get("/api/datasets/packed/manifest")).json()
+    plain = (await client.get("/api/datasets/eurusd_1h/manifest")).json()
+    manifest = (await client.get(f"/api/datasets/{slug}/manifest")).json()
     assert manifest["content_hash"] == plain["content_hash"]
 
 
@@ -217,7 +229,7 @@ async def test_a_gzip_file_that_stops_early_is_refused_and_leaves_nothing(
     answer = await client.post(
         "/api/datasets", data={"slug": "torn", **FIELDS}, files={"ohlcv": ("b.csv.gz", torn)}
     )
-    assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"ohlcv"}
+    assert fields(refusal(answer, 400, "FILE_REFUSED")) == {"ohlcv"}
     assert (await client.get("/api/datasets/torn")).status_code == 404
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 
 import httpx
 import orjson
@@ -32,7 +31,7 @@ from tests.integration.gateway.scripted import (
 @pytest.mark.parametrize("form", ["json", "csv", "arrow", "parquet"])
 async def test_rows_that_fail_half_way_are_cut_off_and_never_look_whole(form: str) -> None:
     async with (
-        peer(bars(example(ManyBars, fails_after=5 * BATCH))) as address,
+        peer(bars(example(ManyBars, fails_after=50 * BATCH))) as address,
         gateway(dataset_address=address) as client,
     ):
         with pytest.raises(httpx.RemoteProtocolError):
@@ -71,17 +70,6 @@ async def test_a_refusal_in_the_middle_of_an_upload_keeps_its_reason(after: int)
         for _ in range(10):
             files = {"ohlcv": ("bars.csv", bytes(20 << 20))}
             refusal(await client.post("/api/datasets", files=files), 500, "DISK_GONE")
-
-
-async def test_a_bomb_ends_the_upload() -> None:
-    servicer = example(ManyBars)
-    async with (
-        peer(bars(servicer)) as address,
-        gateway(dataset_address=address) as client,
-    ):
-        bomb = {"ohlcv": ("bars.csv.gz", gzip.compress(bytes(200 << 20)))}
-        refusal(await client.post("/api/datasets", files=bomb), 413, "BODY_TOO_LARGE")
-    assert servicer.uploaded_bytes < 70 << 20
 
 
 async def test_events_go_on_over_the_deadline_of_a_watch() -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
+
 import httpx
 import pytest
 
@@ -130,3 +135,21 @@ async def test_a_manifest_beyond_all_bounds_is_400(
     answer = await client.post("/api/datasets", files=files)
     details = refusal(answer, 400, "INVALID_REQUEST")
     assert all(name.startswith("manifest") for name in fields(details))
+
+
+def zipped(data: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bars.csv", data)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zipped])
+async def test_a_bomb_is_413_and_leaves_nothing(
+    client: httpx.AsyncClient, pack: Callable[[bytes], bytes]
+) -> None:
+    bomb = {"ohlcv": ("bars.csv", pack(bytes(200 << 20)))}
+    data = {"slug": "bomb", "symbol": "X"}
+    answer = await client.post("/api/datasets", data=data, files=bomb)
+    assert answer.status_code == 413, answer.text
+    assert (await client.get("/api/datasets/bomb")).status_code == 404

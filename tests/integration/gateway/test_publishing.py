@@ -164,3 +164,13 @@ async def test_a_wrong_field_of_an_append_is_named(data: dict[str, str], field: 
     async with before(example(ToldDatasets)) as client:
         answer = await client.post("/api/datasets/a/append", data=data, files=BARS)
     assert field in fields(refusal(answer, 400, "INVALID_REQUEST"))
+
+
+async def test_a_refused_option_of_lone_indicators_is_named_as_theirs(
+    client: httpx.AsyncClient,
+) -> None:
+    files = {"indicators": ("i.txt", b"rows")}
+    data = {"indicators_zone": "Mars/Base"}
+    for path in ("append", "verify"):
+        answer = await client.post(f"/api/datasets/eurusd_1h/{path}", files=files, data=data)
+        assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"indicators_zone"}

@@ -70,3 +70,11 @@ def test_counts_of_a_struct_are_whole_and_objects_stay_objects() -> None:
 def test_an_exit_reason_without_another_word_is_kept() -> None:
     assert words.exit_reason("stop") == "stop_loss"
     assert words.exit_reason("trailing_stop") == "trailing_stop"
+
+
+def test_a_part_is_called_as_the_field_it_came_in() -> None:
+    assert words.field("header.parts[0].zone") == "ohlcv_zone"
+    assert words.field("header.parts[1]") == "indicators"
+    assert words.field("header.parts[0].zone", ["indicators"]) == "indicators_zone"
+    assert words.field("header.parts[1].zone", ["indicators"]) == "parts[1].zone"
+    assert words.field("header.part.zone") == "zone"
