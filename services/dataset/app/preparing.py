@@ -5,9 +5,11 @@ Nothing here waits for anything; it runs in a thread, since big files take secon
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import numpy as np
@@ -25,6 +27,8 @@ from services.dataset.formats import Kind, Parsed, describe, read
 from services.shared.canonical import TableHash, content_hash
 from services.shared.errors import InvalidRequest, Violation
 from services.shared.series import TIME
+
+_TIMES_IN_MEMORY: Final = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +82,7 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
     parsed = read_all(order.parts, paths)
     tables = {table: file.table for table, file in parsed.items()}
     _refuse_names(tables, order.targets)
-    times = {table: times_of(rows) for table, rows in tables.items()}
+    times = {table: times_of(rows, paths[0].parent) for table, rows in tables.items()}
     timeline, notes, warnings = read_timeline(
         times[Table.OHLCV], times.get(Table.INDICATORS), order.clock, exchange_sessions
     )
@@ -140,9 +144,18 @@ def told(table: Table, file: Parsed) -> list[str]:
     return [f"{table}: {note}" for note in (rows, *file.notes)]
 
 
-def times_of(table: pa.Table) -> Times:
-    times: Times = table[TIME].to_numpy()
-    return times
+def times_of(table: pa.Table, aside: Path | None = None) -> Times:
+    """Of a large table in a mapped file, by default one of the system's."""
+    if table.num_rows <= _TIMES_IN_MEMORY:
+        short: Times = table[TIME].to_numpy()
+        return short
+    with tempfile.TemporaryFile(dir=aside) as file:
+        times = np.memmap(file, np.int64, "w+", shape=(table.num_rows,))
+    start = 0
+    for chunk in table[TIME].chunks:
+        times[start : start + len(chunk)] = chunk.to_numpy()
+        start += len(chunk)
+    return times.view(np.ndarray)
 
 
 def describe_file(
@@ -175,8 +188,13 @@ def describe_file(
 
 
 def _empty_tail(column: pa.ChunkedArray) -> int:
-    known = np.flatnonzero(column.is_valid().to_numpy())
-    return len(column) - 1 - int(known[-1]) if known.size else len(column)
+    empty = 0
+    for chunk in reversed(column.chunks):
+        known = np.flatnonzero(chunk.is_valid().to_numpy(zero_copy_only=False))
+        if known.size:
+            return empty + len(chunk) - 1 - int(known[-1])
+        empty += len(chunk)
+    return empty
 
 
 def _refuse_horizons(targets: Sequence[Target], rows: int) -> None:

@@ -7,7 +7,7 @@ gap is a jump of more than one, found for all bars at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from services.dataset.domain.times import DAY_MS, WEEK_MS, Times, duration, iso
+from services.dataset.domain.times import (
+    DAY_MS,
+    WEEK_MS,
+    Times,
+    blocks,
+    duration,
+    iso,
+    most_frequent,
+)
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 FX_OPEN_MS: Final = 5 * DAY_MS  # Sunday 17:00 to Friday 17:00
@@ -90,9 +98,13 @@ class Sessions:
         """How many of the distances within stretches are of this length; 0 without any."""
         if not len(self.starts):
             return 0.0
-        within = np.diff(self._stretches(times, at_close=at_close)) == 0
-        distances = np.diff(times)[within]
-        return float(np.mean(distances == interval_ms)) if len(distances) else 0.0
+        count = equal = 0
+        for _, block in blocks(times, 1):
+            within = np.diff(self._stretches(block, at_close=at_close)) == 0
+            distances = np.diff(block)[within]
+            count += len(distances)
+            equal += int(np.count_nonzero(distances == interval_ms))
+        return equal / count if count else 0.0
 
     def _days(self, times: Times) -> Slots:
         if not len(self.dates):
@@ -149,8 +161,8 @@ def calendar_for(name: str, times: Times, interval_ms: int, source: SessionSourc
 
 def _usual_phase(times: Times, interval_ms: int) -> int:
     """4-hour bars may begin at 02:00."""
-    phases, counts = np.unique(times % interval_ms, return_counts=True)
-    return int(phases[np.argmax(counts)])
+    phase_ms, _ = most_frequent(block % interval_ms for _, block in blocks(times))
+    return phase_ms
 
 
 def gaps(ordinals: NDArray[np.int64], times: Times) -> tuple[Gap, ...]:
@@ -162,8 +174,12 @@ def gaps(ordinals: NDArray[np.int64], times: Times) -> tuple[Gap, ...]:
 
 def long_pauses(times: Times, interval_ms: int) -> tuple[Gap, ...]:
     """Under `observed`: pauses of over four days and three bars. Nothing is missing in them."""
-    before = np.flatnonzero(np.diff(times) > max(4 * DAY_MS, 3 * interval_ms))
-    return tuple(_gap(times, row, 0) for row in before.tolist())
+    longest_ms = max(4 * DAY_MS, 3 * interval_ms)
+    return tuple(
+        _gap(block, row, 0)
+        for _, block in blocks(times, 1)
+        for row in np.flatnonzero(np.diff(block) > longest_ms).tolist()
+    )
 
 
 def _gap(times: Times, row: int, missing: int) -> Gap:
@@ -180,16 +196,19 @@ def unsupported(name: str, interval_ms: int) -> str | None:
     )
 
 
-def off_slot_message(
-    name: str, times: Times, on_slot: NDArray[np.bool_], interval_ms: int
-) -> str | None:
-    """Names the first bars that are on no slot."""
-    rows = np.flatnonzero(~on_slot)
-    if not len(rows):
+class OffSlot(NamedTuple):
+    """How many bars are on no slot, and the first of them."""
+
+    bars: int
+    rows: Sequence[int]
+
+
+def off_slot_message(name: str, times: Times, off: OffSlot, interval_ms: int) -> str | None:
+    if not off.bars:
         return None
-    first = ", ".join(f"bar {row} at {iso(times[row])}" for row in rows[:3])
+    first = ", ".join(f"bar {row} at {iso(times[row])}" for row in off.rows)
     return (
-        f"is {name}, but {len(rows)} bars are on none of its slots: {first}; "
+        f"is {name}, but {off.bars} bars are on none of its slots: {first}; "
         f"{_expected(name, interval_ms)}observed takes any spacing"
     )
 

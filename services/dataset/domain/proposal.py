@@ -14,7 +14,7 @@ from services.dataset.domain.calendars import (
     calendar_for,
     unsupported,
 )
-from services.dataset.domain.times import DAY_MS, Spacing, Times
+from services.dataset.domain.times import DAY_MS, Spacing, Times, blocks
 from services.shared.errors import InvalidRequest
 
 # The best known first: of several that fit equally well the first is proposed.
@@ -78,11 +78,15 @@ class _Bars:
         calendar = calendar_for(name, self.times, interval_ms, self.source)
         if not is_regular(calendar, self.times, self.spacing, at_close=self.at_close):
             return _NO_FIT
-        ordinals, on_slot = calendar.slots(self.times, interval_ms, at_close=self.at_close)
-        off_slot = int(np.count_nonzero(~on_slot))
+        off_slot = 0
+        for _, block in blocks(self.times):
+            on_slot = calendar.slots(block, interval_ms, at_close=self.at_close).on_slot
+            off_slot += int(np.count_nonzero(~on_slot))
         if off_slot:
             return Fit(off_slot, 1.0)
-        return Fit(0, 1 - len(self.times) / (int(ordinals[-1] - ordinals[0]) + 1))
+        ends = calendar.slots(self.times[[0, -1]], interval_ms, at_close=self.at_close).ordinals
+        span = int(ends[1] - ends[0]) + 1
+        return Fit(0, 1 - len(self.times) / span)
 
     def exchanges(self, most_missing: float) -> list[tuple[str, Fit]]:
         """Those that the bars keep."""

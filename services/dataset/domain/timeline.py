@@ -13,13 +13,21 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.dataset.domain import calendars, proposal
-from services.dataset.domain.calendars import Calendar, CalendarName, Gap, SessionSource
+from services.dataset.domain.calendars import (
+    Calendar,
+    CalendarName,
+    Gap,
+    OffSlot,
+    SessionSource,
+)
 from services.dataset.domain.times import (
     Spacing,
     Times,
+    blocks,
     disorder,
     duration,
-    first,
+    first_difference,
+    first_of,
     iso,
     outside_years,
     spacing,
@@ -118,9 +126,7 @@ def align(ohlcv: Times, indicators: Times | None) -> Alignment:
     if indicators is None:
         return Alignment(len(ohlcv), 0)
     lookback = int(np.searchsorted(ohlcv, indicators[0], side="left"))
-    under = ohlcv[lookback : lookback + len(indicators)]
-    wrong = np.flatnonzero(under != indicators[: len(under)])
-    row = int(wrong[0]) if len(wrong) else len(under)
+    row = first_difference(ohlcv[lookback:], indicators)
     if row < len(indicators):
         _refuse([Violation("indicators", _misaligned(ohlcv, indicators, lookback, row))])
     return Alignment(lookback, len(ohlcv) - lookback - len(indicators))
@@ -128,9 +134,7 @@ def align(ohlcv: Times, indicators: Times | None) -> Alignment:
 
 def refuse_misaligned(bars: Times, indicators: Times) -> None:
     """Raises InvalidRequest unless the rows stand on the first of these bars, one on each."""
-    under = bars[: len(indicators)]
-    wrong = np.flatnonzero(under != indicators[: len(under)])
-    row = int(wrong[0]) if len(wrong) else len(under)
+    row = first_difference(bars, indicators)
     if row < len(indicators):
         at = iso(indicators[row])
         if row == len(bars):
@@ -158,10 +162,10 @@ def _order(field: str, times: Times | None, least: int) -> list[Violation]:
         return []
     if len(times) < least:
         return [Violation(field, f"has {len(times)} rows, and at least {least} are needed")]
-    if (row := first(outside_years(times))) is not None:
+    if (row := first_of(times, outside_years)) is not None:
         rule = "which is outside the years 1800 to 2200 in UTC milliseconds"
         return [Violation(field, f"has the time {times[row]} in row {row}, {rule}")]
-    if (row := first(np.logical_or(*disorder(times)))) is not None:
+    if (row := first_of(times, lambda block: np.logical_or(*disorder(block)))) is not None:
         rule = f"not after {iso(times[row - 1])} of the row before"
         return [Violation(field, f"has the time {iso(times[row])} in row {row}, {rule}")]
     return []
@@ -198,14 +202,22 @@ def _gaps(
 ) -> tuple[Gap, ...]:
     """When there is something `known`, the first bar is its last."""
     at_close = rules.convention is TimestampConvention.CLOSE
-    ordinals, on_slot = calendar.slots(ohlcv, rules.interval_ms, at_close=at_close)
-    new = slice(1 if known else 0, None)
+    gaps: tuple[Gap, ...] = ()
+    total, off = len(known.gaps) if known else 0, OffSlot(0, ())
+    for start, block in blocks(ohlcv, 1):
+        ordinals, on_slot = calendar.slots(block, rules.interval_ms, at_close=at_close)
+        seen = 1 if start or known else 0
+        rows = np.flatnonzero(~on_slot[seen:]) + start + seen - (1 if known else 0)
+        off = OffSlot(off.bars + len(rows), (*off.rows, *rows[:3].tolist())[:3])
+        if off.bars or calendar.name == CalendarName.OBSERVED:
+            continue
+        found = calendars.gaps(ordinals, block)
+        total += len(found)
+        gaps = (*gaps, *found) if total <= MAX_GAPS else ()
     if message := calendars.off_slot_message(
-        calendar.name, ohlcv[new], on_slot[new], rules.interval_ms
+        calendar.name, ohlcv[1 if known else 0 :], off, rules.interval_ms
     ):
         _refuse([Violation("calendar", message)])
-    gaps = calendars.gaps(ordinals, ohlcv)
-    total = len(gaps) + (len(known.gaps) if known else 0)
     if total > MAX_GAPS:
         many = f"{total} gaps, and at most {MAX_GAPS} are kept: observed takes any spacing"
         _refuse([Violation("calendar", f"{calendar.name} leaves {many}")])

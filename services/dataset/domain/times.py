@@ -1,7 +1,12 @@
-"""Arrays of UTC milliseconds: their order, their spacing, and how people read them."""
+"""Arrays of UTC milliseconds: their order, their spacing, and how people read them.
+
+An array may lie in a mapped file and be larger than memory: what goes over all of it goes
+over its `blocks`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -12,6 +17,7 @@ from numpy.typing import NDArray
 Times = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+BLOCK_ROWS: Final = 1 << 18
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -36,11 +42,28 @@ class Spacing:
         return self.share >= 0.5
 
 
+def blocks(times: Times, overlap: int = 0) -> Iterator[tuple[int, Times]]:
+    """The times piece by piece, each with the row it begins at: `overlap` rows come again."""
+    for start in range(0, len(times), BLOCK_ROWS):
+        first_row = max(0, start - overlap)
+        yield first_row, times[first_row : start + BLOCK_ROWS]
+
+
+def most_frequent(pieces: Iterable[Times]) -> tuple[int, int]:
+    """A value and how often it comes; among equally frequent ones the least."""
+    values, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for piece in pieces:
+        more, how_often = np.unique(piece, return_counts=True)
+        values, where = np.unique(np.concatenate((values, more)), return_inverse=True)
+        counts = np.bincount(where, np.concatenate((counts, how_often)), len(values))
+    modal = int(np.argmax(counts))
+    return int(values[modal]), int(counts[modal])
+
+
 def spacing(times: Times) -> Spacing:
     """Of at least two strictly increasing times; among equally frequent distances the least."""
-    deltas, counts = np.unique(np.diff(times), return_counts=True)
-    modal = int(np.argmax(counts))
-    return Spacing(int(deltas[modal]), float(counts[modal] / (len(times) - 1)))
+    interval_ms, count = most_frequent(np.diff(block) for _, block in blocks(times, 1))
+    return Spacing(interval_ms, count / (len(times) - 1))
 
 
 class Disorder(NamedTuple):
@@ -59,6 +82,23 @@ def disorder(times: Times) -> Disorder:
 def outside_years(times: Times) -> Mask:
     """Which rows lie outside the years 1800 to 2200."""
     return (times < FIRST_MS) | (times >= END_MS)
+
+
+def first_of(times: Times, broken: Callable[[Times], Mask]) -> int | None:
+    """The first row that is broken, also beside the row before it."""
+    for start, block in blocks(times, 1):
+        if (row := first(broken(block))) is not None:
+            return start + row
+    return None
+
+
+def first_difference(times: Times, others: Times) -> int:
+    """The first row that is another, or that only one of them has."""
+    for start, block in blocks(times[: len(others)]):
+        row = first(block != others[start : start + len(block)])
+        if row is not None:
+            return start + row
+    return min(len(times), len(others))
 
 
 def first(rows: Mask) -> int | None:
