@@ -15,10 +15,12 @@ from services.dataset.app.bars import Bars, refuse_unknown, rows_of
 from services.dataset.domain.columns import Column, ColumnType, Table
 from services.dataset.domain.manifest import Manifest, measurement
 from services.dataset.domain.statistics import SAMPLE, NumberColumn, Statistics, TextColumn
+from services.shared.arrow_stream import size_of
 from services.shared.series import Rows, SeriesStore
 from services.shared.series.disk import in_thread
 
 GROUP_BYTES: Final = 64 << 20  # of values that are kept at a time
+BLOCK_BYTES: Final = 8 << 20  # that are counted at a time
 PROGRESS_SECONDS: Final = 0.5
 
 
@@ -108,10 +110,11 @@ class _Counting:
     ) -> AsyncGenerator[Progress]:
         names = [column.name for column in group]
         rows = Rows(0, self.total_rows)
-        async with aclosing(self._series.read(self._table, names, span=rows)) as batches:
-            async for batch in batches:
-                await in_thread(_count, batch, counters, look)
-                self._seen += batch.num_rows * len(group)
+        batches = _large(self._series.read(self._table, names, span=rows))
+        async with aclosing(batches):
+            async for held in batches:
+                await in_thread(_count, held, counters, look)
+                self._seen += sum(batch.num_rows for batch in held) * len(group)
                 if self._is_time():
                     done = self._seen // (self._looks * len(self._columns))
                     yield Progress(done, self.total_rows)
@@ -124,7 +127,23 @@ class _Counting:
         return True
 
 
-def _count(batch: pa.RecordBatch, counters: Sequence[Counter], look: int) -> None:
+async def _large(batches: AsyncGenerator[pa.RecordBatch]) -> AsyncGenerator[list[pa.RecordBatch]]:
+    """Of wide tables a batch has some hundred rows only, and each column costs a call."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    async with aclosing(batches):
+        async for batch in batches:
+            held.append(batch)
+            size += size_of(batch)
+            if size >= BLOCK_BYTES:
+                yield held
+                held, size = [], 0
+    if held:
+        yield held
+
+
+def _count(held: Sequence[pa.RecordBatch], counters: Sequence[Counter], look: int) -> None:
+    batch = pa.concat_batches(held)
     for position, counter in enumerate(counters):
         column = batch.column(position)
         if look == 0:

@@ -146,13 +146,31 @@ class Projection:
     """Some columns of a stored schema, in an order of their own."""
 
     def __init__(self, stored: pa.Schema, names: Sequence[str]) -> None:
+        counts = [field.type.num_buffers for field in stored]
         self.columns = np.array([stored.get_field_index(name) for name in names])
         self.schema = pa.schema([stored.field(name) for name in names])
+        self.buffers = np.cumsum([0, *counts])[self.columns]
+        """The first of each column, which is its validity."""
+        self.extra = np.array(counts)[self.columns] - 1
         breaks = np.flatnonzero(np.diff(self.columns) != 1).tolist()
-        self.stretches = list(
-            zip([0, *(i + 1 for i in breaks)], [*breaks, len(names) - 1], strict=True)
-        )
+        firsts, lasts = [0, *(i + 1 for i in breaks)], [*breaks, len(names) - 1]
+        self.stretches = list(zip(firsts, lasts, strict=True))
         """First and last place of columns that lie beside each other."""
+        self._types = [field.type for field in self.schema]
+
+    def arrays(self, ipc: pa.Buffer, layout: Layout) -> list[pa.Array]:
+        """The columns of one message, in place."""
+        offsets, lengths = layout.offsets.tolist(), layout.lengths.tolist()
+        nulls = layout.null_counts[self.columns].tolist()
+        columns = zip(self._types, self.buffers.tolist(), self.extra.tolist(), nulls, strict=True)
+        found = []
+        for kind, first, extra, missing in columns:
+            numbers = range(first, first + extra + 1)
+            buffers = [ipc.slice(offsets[number], lengths[number]) for number in numbers]
+            if not missing:
+                buffers[0] = None
+            found.append(pa.Array.from_buffers(kind, layout.rows, buffers, missing))
+        return found
 
 
 class OpenSegment:
@@ -181,44 +199,29 @@ class OpenSegment:
         self, position: int, start: int, stop: int, projection: Projection
     ) -> pa.RecordBatch:
         """Rows [start, stop) of some columns; the others are not even looked for."""
-        layout = self._layout(position)
-        arrays = []
-        for column, field in zip(projection.columns, projection.schema, strict=True):
-            first, kind = int(self._buffers[column]), field.type
-            nulls = int(layout.null_counts[column])
-            values = range(first + 1, first + kind.num_buffers)
-            buffers = [self._buffer(position, layout, first) if nulls else None]
-            buffers += [self._buffer(position, layout, number) for number in values]
-            arrays.append(pa.Array.from_buffers(kind, layout.rows, buffers, nulls))
+        ipc = self._ipc(position)
+        layout = read_layout(memoryview(ipc))
+        for first, last in projection.stretches:
+            numbers = projection.buffers[first], projection.buffers[last] + projection.extra[last]
+            begin, end = layout.offsets[list(numbers)].tolist()
+            _touch(ipc.slice(begin, end + int(layout.lengths[numbers[1]]) - begin))
+        arrays = projection.arrays(ipc, layout)
         batch = pa.RecordBatch.from_arrays(arrays, schema=projection.schema)
-        return read_now(batch.slice(start, stop - start))
+        return batch.slice(start, stop - start)
 
     def values(
         self, position: int, start: int, stop: int, projection: Projection
     ) -> list[pa.Buffer] | None:
         """Of columns of eight bytes a row where they lie, read; None when there are nulls."""
-        layout, columns = self._layout(position), projection.columns
-        if layout.null_counts[columns].any():
-            return None
-        begins = layout.offsets[self._buffers[columns] + 1] + FIXED_BYTES * start
         ipc, size = self._ipc(position), FIXED_BYTES * (stop - start)
+        layout = read_layout(memoryview(ipc))
+        if layout.null_counts[projection.columns].any():
+            return None
+        begins = layout.offsets[projection.buffers + 1] + FIXED_BYTES * start
         for first, last in projection.stretches:
             end = int(begins[last]) + size
             _touch(ipc.slice(int(begins[first]), end - int(begins[first])))
         return [ipc.slice(begin, size) for begin in begins.tolist()]
-
-    def _layout(self, position: int) -> Layout:
-        return read_layout(memoryview(self._ipc(position)))
-
-    @cached_property
-    def _buffers(self) -> NDArray[np.int64]:
-        """The first buffer of each column."""
-        counts = [field.type.num_buffers for field in self.segment.schema]
-        return np.concatenate(([0], np.cumsum(counts)))[:-1]
-
-    def _buffer(self, position: int, layout: Layout, number: int) -> pa.Buffer:
-        start, length = int(layout.offsets[number]), int(layout.lengths[number])
-        return self._ipc(position).slice(start, length)
 
     def _ipc(self, position: int) -> pa.Buffer:
         segment = self.segment
