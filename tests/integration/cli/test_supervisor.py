@@ -22,7 +22,7 @@ from gateway.cli.supervisor.data_folder import DataFolder
 from gateway.cli.supervisor.postgres import dsn_file
 from gateway.cli.supervisor.stack import kept
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 STEADY = "import time\nwhile True: time.sleep(60)\n"
 # Says its own number and that of a process it starts, then stays.
 PARENT = """
