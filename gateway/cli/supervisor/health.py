@@ -66,10 +66,10 @@ def written(path: Path) -> Ready:
     return ready
 
 
-def main(where: str) -> int:
+async def main(where: str) -> int:
     ready = answering(where) if where.startswith("http") else serving(where)
-    return 0 if asyncio.run(ready()) else 1
+    return 0 if await ready() else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(asyncio.run(main(sys.argv[1])))
