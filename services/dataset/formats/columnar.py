@@ -27,8 +27,7 @@ PARQUET: Final = b"PAR1"
 ARROW_FILE: Final = b"ARROW1"
 ARROW_STREAM: Final = b"\xff\xff\xff\xff"
 _PANDAS_INDEX: Final = "__index_level_0__"
-_ROWS: Final = 65_536
-_BYTES: Final = 8 << 20
+_BYTES: Final = 4 << 20
 _SAMPLE_ROWS: Final = 1000
 
 
@@ -67,22 +66,17 @@ class ColumnarSource:
         return self.block(Slice(first.batch.slice(0, _SAMPLE_ROWS), 0), frozenset())
 
     def pieces(self) -> Iterator[Slice]:
-        row, expanded = 0, 0
+        row, expanded, rows = 0, 0, _rows_at_once(len(self.names))
         with _damage_refused(self.format):
             for batch in self.open():
                 batch.validate(full=True)
                 expanded += _text_bytes(batch)
                 _must_fit(expanded, self.options)
-                for start in range(0, batch.num_rows, self._rows):
-                    yield Slice(batch.slice(start, self._rows), row + start)
+                for start in range(0, batch.num_rows, rows):
+                    yield Slice(batch.slice(start, rows), row + start)
                 row += batch.num_rows
         if row == 0:
             raise refused("has columns, but no rows")
-
-    @property
-    def _rows(self) -> int:
-        """A few MiB, as many as fit a batch of the series store."""
-        return max(1, min(_ROWS, _BYTES // (8 * len(self.names))))
 
     def block(self, piece: Slice, texts: AbstractSet[str]) -> Block:
         columns = piece.batch.columns
@@ -92,6 +86,10 @@ class ColumnarSource:
         }
         numbers = np.arange(piece.row + 1, piece.row + 1 + piece.batch.num_rows)
         return Block(pl.DataFrame(series), Places("row", numbers))
+
+
+def _rows_at_once(columns: int) -> int:
+    return max(1, _BYTES // (8 * max(1, columns)))
 
 
 class Slice(NamedTuple):
@@ -106,21 +104,25 @@ def parquet_source(content: Content, kind: Kind, options: Options) -> ColumnarSo
         schema = pq.read_schema(content.path)
         texts = [field.name for field in schema if _is_text(field.type)]
 
-        def opened() -> pq.ParquetFile:
-            return pq.ParquetFile(
+        meta = pq.read_metadata(content.path)
+        groups = range(meta.num_row_groups)
+        declared = meta.num_rows * max(1, meta.num_columns) * 8
+        stored = sum(meta.row_group(group).total_byte_size for group in groups)
+        _must_fit(max(declared, stored), options)
+
+    rows = _rows_at_once(meta.num_columns)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for group in groups:  # a reader keeps the texts of all groups it has read
+            file = pq.ParquetFile(
                 content.path,
+                metadata=meta,
                 memory_map=True,
                 read_dictionary=texts,
                 page_checksum_verification=True,
             )
-
-        meta = opened().metadata
-        declared = meta.num_rows * max(1, meta.num_columns) * 8
-        stored = sum(meta.row_group(g).total_byte_size for g in range(meta.num_row_groups))
-        _must_fit(max(declared, stored), options)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from opened().iter_batches(batch_size=_ROWS, use_threads=False)
+            yield from file.iter_batches(rows, row_groups=[group], use_threads=False)
+            pa.default_memory_pool().release_unused()
 
     why = "Parquet, by its first bytes."
     return _source(Format.PARQUET, why, batches, schema, kind, options)
