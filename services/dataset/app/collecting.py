@@ -87,9 +87,16 @@ class Collector:
             try:
                 async with growing:
                     await self._merges.resume(manifest.dataset_slug)
-            except Stage1Error as error:
+            except Exception as error:  # one dataset's trouble keeps no other from being tidied
                 slug, version = manifest.dataset_slug, manifest.version
-                log.warning("append_unfinished", slug=slug, version=version, error=str(error))
+                known = isinstance(error, Stage1Error)
+                log.warning(
+                    "append_unfinished",
+                    slug=slug,
+                    version=version,
+                    error=str(error),
+                    exc_info=not known,
+                )
 
     async def _drop_tables(self) -> None:
         """Tables are listed first: one that is made later belongs to an attempt that is alive."""
