@@ -135,7 +135,8 @@ class Server:
 def _answers_now(url: str) -> bool:
     query = {"query": "select 1"}
     try:
-        return httpx.get(f"{url}/exec", params=query, trust_env=False).is_success
+        status = httpx.get(f"{url}/exec", params=query, trust_env=False).status_code
+        return status in (httpx.codes.OK, httpx.codes.UNAUTHORIZED)
     except httpx.HTTPError:
         return False
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.shared.errors import Conflict, DataLoss, InvalidRequest, Unavailable
-from services.shared.questdb_server import Server, free_port, url_of
+from services.shared.questdb_server import Server, free_port, running, url_of
 from services.shared.series import NoSuchTable, Rows, SeriesStore, Span, TableDiffers, Times
 from services.shared.series import questdb as questdb_module
 from services.shared.series.arrow_files import arrow_files
@@ -309,6 +310,17 @@ async def test_a_read_from_a_killed_server_ends_with_an_error(own_questdb: Serve
                 [batch async for batch in batches]
         own_questdb.start()
         assert await rows_of(store, table) == expected(0, 20_000)
+
+
+async def test_a_server_with_a_user_wants_its_password(tmp_path: Path) -> None:
+    login = {"QDB_HTTP_USER": "writer", "QDB_HTTP_PASSWORD": "a;b=c d"}
+    with running(tmp_path, more=login) as server:
+        async with questdb_store(server.url, "writer", "a;b=c d") as store:
+            table = await with_bars(store, bars(0, 5))
+            assert await rows_of(store, table) == expected(0, 5)
+        async with questdb_store(server.url, "writer", "wrong") as store:
+            with pytest.raises(StoreRefused, match="refuses the user"):
+                await store.tables()
 
 
 async def test_a_suspended_table_is_told_at_once_and_goes_on_when_resumed(

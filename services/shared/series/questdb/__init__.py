@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
@@ -25,29 +24,22 @@ from typing import Any, Final
 import pyarrow as pa
 
 from services.shared.arrow_stream import Piece
-from services.shared.errors import Conflict, InvalidRequest, Unavailable, Violation
+from services.shared.errors import Conflict, InvalidRequest, Violation
 from services.shared.series import TIME, Bounds, NoSuchTable, Span, TableDiffers, check_table_name
 from services.shared.series.columns import check_columns, check_selection, selected
+from services.shared.series.questdb.catalogue import find, make, settle
 from services.shared.series.questdb.layout import (
-    CATALOGUE,
     Layout,
-    Stored,
     check_storable_name,
-    foreign,
-    from_json,
     listed,
     new_layout,
 )
 from services.shared.series.questdb.reading import LEAST_SLICE_BYTES, SLICE_BYTES, Reader
-from services.shared.series.questdb.refusals import suspended
-from services.shared.series.questdb.sending import Sending, send_layout
+from services.shared.series.questdb.sending import Sending
 from services.shared.series.questdb.wire import LONG_SECONDS, Address, Wire
 
 READ_BYTES: Final = 128 << 20
 """Of slices in memory, all readers together."""
-STILL_SECONDS: Final = 60.0
-"""A table that has not taken a transaction for so long is given up."""
-_POLL_SECONDS: Final = (0.002, 0.1)
 _KNOWN_TIMES: Final = 10_000
 
 
@@ -76,65 +68,33 @@ class Questdb:
         check_columns(schema, key)
         wanted = new_layout(table, schema, key)
         async with self._naming:
+            self._forget(table)  # another process may have dropped it
             there = await self._load(table)
             if there is None:
-                await self._create(wanted)
+                self._layouts[table] = await make(self._wire, wanted)
             elif there != wanted:
                 raise TableDiffers(f"Table {table} is there with other columns or another key.")
-
-    async def _create(self, layout: Layout) -> None:
-        await self._wire.rows(
-            f'CREATE TABLE IF NOT EXISTS "{CATALOGUE}" (timestamp TIMESTAMP, name SYMBOL INDEX, '
-            "layout VARCHAR) TIMESTAMP(timestamp) PARTITION BY YEAR WAL"
-        )
-        await self._wire.in_thread(lambda: send_layout(self._wire.address, layout, time.time_ns()))
-        await self._settle(CATALOGUE)
-        await self._wire.rows(layout.ddl())
-        self._layouts[layout.table] = layout
 
     async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
         layout = await self._layout(table)
         self._times.pop(table, None)
-        await Sending(self._wire, layout).send(batches)
+        try:
+            await Sending(self._wire, layout).send(batches)
+        except NoSuchTable:
+            self._forget(table)
+            raise
 
     async def settle(self, table: str) -> None:
         await self._layout(table)
-        await self._settle(table)
+        await self._settled(table)
+
+    async def _settled(self, table: str) -> None:
         self._times.pop(table, None)
-
-    async def _settle(self, table: str) -> None:
-        wanted, applied = await self._transactions(table)
-        pause, longest = _POLL_SECONDS
-        moved = time.monotonic()
-        while applied < wanted:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, longest)
-            before = applied
-            _, applied = await self._transactions(table)
-            if applied > before:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > STILL_SECONDS:
-                raise Unavailable(
-                    f"Table {table} of QuestDB has applied {applied} of {wanted} transactions "
-                    f"and none for {STILL_SECONDS:.0f} s."
-                )
-
-    async def _transactions(self, table: str) -> tuple[int, int]:
-        """(written, readable). Raises WalSuspended or DiskFull."""
-        rows = await self._wire.rows(
-            "SELECT sequencerTxn, writerTxn, suspended, errorTag, errorMessage "
-            f"FROM wal_tables() WHERE name = '{table}'",
-            table=table,
-        )
-        if not rows:
+        try:
+            await settle(self._wire, table)
+        except NoSuchTable:
             self._forget(table)
-            if await self._stored(table):  # others made it without a WAL
-                return 0, 0
-            raise NoSuchTable(f"There is no table {table}.")
-        sequencer, writer, is_suspended, tag, message = rows[0]
-        if is_suspended:
-            raise suspended(table, tag or "", message or "")
-        return sequencer, writer
+            raise
 
     async def schema(self, table: str, columns: Sequence[str] | None = None) -> pa.Schema:
         return selected((await self._layout(table)).readable, columns)
@@ -194,7 +154,7 @@ class Questdb:
         missing = sorted(set(target.columns.names) - set(source.columns.names))
         if missing:
             raise InvalidRequest([Violation("staged", f"is {staged}, which lacks {missing}")])
-        await self._settle(staged)
+        await self._settled(staged)
         query = _merging(source, target)
         await self._wire.rows(query, table=into, seconds=LONG_SECONDS)
         self._times.pop(into, None)
@@ -237,31 +197,11 @@ class Questdb:
 
     async def _load(self, table: str) -> Layout | None:
         if table not in self._layouts:
-            stored = await self._stored(table)
-            if not stored:
+            found = await find(self._wire, table)
+            if found is None:
                 return None
-            ours = await self._catalogued(table)
-            is_ours = ours is not None and ours.described() == stored
-            self._layouts[table] = ours if ours and is_ours else foreign(table, stored)
+            self._layouts[table] = found
         return self._layouts[table]
-
-    async def _stored(self, table: str) -> list[Stored]:
-        try:
-            rows = await self._wire.rows(
-                f"SELECT \"column\", type, designated, upsertKey FROM table_columns('{table}')",
-                table=table,
-            )
-        except NoSuchTable:
-            return []
-        return [Stored(name=n, type=t, is_designated=d, is_key=k) for n, t, d, k in rows]
-
-    async def _catalogued(self, table: str) -> Layout | None:
-        query = f"SELECT layout FROM \"{CATALOGUE}\" WHERE name = '{table}' LIMIT -1"
-        try:
-            rows = await self._wire.rows(query, table=CATALOGUE)
-        except NoSuchTable:
-            return None
-        return from_json(table, rows[0][0]) if rows else None
 
 
 def _merging(source: Layout, target: Layout) -> str:
