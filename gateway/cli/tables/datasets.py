@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.cli import output
@@ -76,19 +76,19 @@ def gaps(found: Record) -> None:
         output.table(found["gaps"], _GAP_COLUMNS)
 
 
-def report(found: Record) -> None:
+def report(found: Record, tell: Callable[[str], None] = output.note) -> None:
     """What an import decided and what a careful person would look at."""
     for sentence in found["notes"]:
-        output.note(f"note: {sentence}")
+        tell(f"note: {sentence}")
     for sentence in found["warnings"]:
-        output.note(f"warning: {sentence}")
+        tell(f"warning: {sentence}")
     for end in ("head", "tail"):
         if trimmed := found[f"trimmed_{end}_rows"]:
-            output.note(f"note: {trimmed} indicator rows without any value at the {end} left out.")
+            tell(f"note: {trimmed} indicator rows without any value at the {end} left out.")
     if nulls := [f"{c['name']} {c['null_count']}" for c in found["columns"] if c["null_count"]]:
         more = len(nulls) - _FIRST_NULLS
         tail = f" rows and {more} more columns" if more > 0 else " rows"
-        output.note(f"nulls: {', '.join(nulls[:_FIRST_NULLS])}{tail}")
+        tell(f"nulls: {', '.join(nulls[:_FIRST_NULLS])}{tail}")
 
 
 def manifest(found: Record) -> None:

@@ -47,7 +47,7 @@ def sniffed(found: Record) -> None:
     )
     columns: list[Column] = ["name", "role", "type", ("nulls", "null_count", text)]
     output.table(found["report"]["columns"], columns)
-    report(found["report"])
+    report(found["report"], output.line)
 
 
 def imports(found: Record) -> None:

@@ -8,7 +8,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, Field
 
 from gateway.http.schemas.common import Asked, Milliseconds, Version
-from gateway.http.schemas.datasets import Gap
+from gateway.http.schemas.datasets import Gap, Table
 
 Format = Literal[
     "auto",
@@ -183,9 +183,7 @@ class SniffForm(Asked):
     """One file, and what is known of it."""
 
     file: UploadFile = Field(description="May be packed by gzip or zip.")
-    table: Literal["", "ohlcv", "indicators"] = Field(
-        default="", description="What it holds; guessed by its columns without."
-    )
+    table: Table = Field(default="ohlcv", description="What it holds.")
     format: Format = "auto"
     zone: str = ""
     unit: Unit = "auto"

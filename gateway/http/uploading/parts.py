@@ -63,7 +63,7 @@ def part(form: BaseModel, upload: UploadFile, *, table: str, prefix: str = "") -
 
     kind = import_pb2.ImportPart
     options = import_pb2.ImportPart(
-        table=number(dataset_pb2.Table, table or None, "TABLE_"),
+        table=number(dataset_pb2.Table, table, "TABLE_"),
         file_name=_last_step(upload.filename or ""),
         format=number(kind.Format, guessed("format"), "FORMAT_"),
         zone=option("zone"),

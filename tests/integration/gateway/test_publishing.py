@@ -10,6 +10,7 @@ import pytest
 from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1.dataset_service_pb2_grpc import add_DatasetServiceServicer_to_server
 
+from tests.integration.gateway.house import BARS as BAR_FILE
 from tests.integration.gateway.house import fields, gateway, refusal
 from tests.integration.gateway.scripted import example, peer
 from tests.integration.gateway.told_datasets import ToldDatasets
@@ -174,3 +175,34 @@ async def test_a_refused_option_of_lone_indicators_is_named_as_theirs(
     for path in ("append", "verify"):
         answer = await client.post(f"/api/datasets/eurusd_1h/{path}", files=files, data=data)
         assert fields(refusal(answer, 400, "INVALID_REQUEST")) == {"indicators_zone"}
+
+
+async def test_adopted_tables_are_the_same_rows(client: httpx.AsyncClient) -> None:
+    body = {
+        "slug": "adopted",
+        "symbol": "EURUSD",
+        "calendar": "24x5_fx",
+        "ohlcv_measurement": "eurusd_1h_v1_ohlcv_a1",
+        "indicator_measurement": "eurusd_1h_v1_ind_a1",
+        "targets": [{"name": name, "horizon_bars": 6} for name in ("TGT_FWD6", "TGT_PLANTED")],
+    }
+    answer = await client.post("/api/datasets", json=body)
+    assert answer.status_code == 201, answer.text
+    adopted = (await client.get("/api/datasets/adopted/manifest")).json()
+    imported = (await client.get("/api/datasets/eurusd_1h/manifest")).json()
+    assert adopted["content_hash"] == imported["content_hash"]
+    assert adopted["ohlcv_measurement"] != imported["ohlcv_measurement"]
+    gone = {**body, "slug": "gone", "ohlcv_measurement": "nothing_here"}
+    assert (await client.post("/api/datasets", json=gone)).status_code == 404
+
+
+async def test_a_sniff_of_a_real_file_says_what_an_import_does(client: httpx.AsyncClient) -> None:
+    with BAR_FILE.open("rb") as file:
+        answer = await client.post("/api/datasets/sniff", files={"file": file})
+    found = answer.json()
+    assert (found["table"], found["format"], found["rows"]) == ("ohlcv", "csv", 6225)
+    assert (found["date_order"], found["calendar"]) == ("day_first", "24x5_fx")
+    wrong = await client.post(
+        "/api/datasets/sniff", files={"file": ("a", b"x")}, data={"zone": "Mars"}
+    )
+    assert fields(refusal(wrong, 400, "INVALID_REQUEST")) == {"zone"}
