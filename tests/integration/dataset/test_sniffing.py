@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
@@ -25,9 +25,11 @@ async def requests(
         yield pb.SniffFileRequest(bytes=pb.PartBytes(part=0, data=data))
 
 
-async def sniff(client: Client, path: Path, part: import_pb2.ImportPart) -> pb.SniffFileResponse:
+def sniff(
+    client: Client, path: Path, part: import_pb2.ImportPart
+) -> Awaitable[pb.SniffFileResponse]:
     header = import_pb2.SniffHeader(part=part)
-    return await client.ask(client.stub.SniffFile(requests(header, path.read_bytes())))
+    return client.ask(client.stub.SniffFile(requests(header, path.read_bytes())))
 
 
 async def test_what_was_guessed_comes_back_with_its_reasons(client: Client) -> None:
@@ -83,6 +85,6 @@ async def test_without_bytes_there_is_nothing_to_look_at(client: Client) -> None
     header = import_pb2.SniffHeader(part=import_pb2.ImportPart(table=OHLCV))
     with pytest.raises(InvalidRequest, match="has no bytes"):
         await client.ask(client.stub.SniffFile(requests(header, b"")))
+    wrong = import_pb2.SniffHeader(part=import_pb2.ImportPart(table=OHLCV, decimal=";"))
     with pytest.raises(InvalidRequest, match="decimal is ';'"):
-        wrong = import_pb2.SniffHeader(part=import_pb2.ImportPart(table=OHLCV, decimal=";"))
         await client.ask(client.stub.SniffFile(requests(wrong, b"x")))
