@@ -113,10 +113,19 @@ def block_hash(
 ) -> bytes:
     """Of the rows of one block."""
     block = hashlib.sha256()
+    add_columns(block, batches, columns)
+    return block.digest()
+
+
+def add_columns(
+    block: hashlib._Hash,
+    batches: Sequence[pa.RecordBatch],
+    columns: Sequence[tuple[str, ColumnType]],
+) -> None:
+    """The next columns of a block, for whoever does not hold all of them at once."""
     for name, kind in columns:
         for batch in batches:
             block.update(_canonical(batch.column(name), kind).data)
-    return block.digest()
 
 
 def _canonical(column: pa.Array, kind: ColumnType) -> NDArray[np.uint8]:

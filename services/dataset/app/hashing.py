@@ -1,11 +1,13 @@
 """Content hashes of whole tables, on two cores and with little of a table in memory.
 
-Blocks have hashes of their own, so two are hashed at a time; of wide tables one.
+Blocks have hashes of their own, so two are hashed at a time. A block of a wide table is
+read and hashed some columns at a time, as its hash goes column after column.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -15,13 +17,20 @@ import pyarrow as pa
 
 from services.dataset.domain.columns import ColumnType, Table
 from services.dataset.domain.manifest import Manifest, measurement, rows_of, watermark
-from services.shared.canonical import BLOCK_ROWS, TableHash, block_hash, column_types
+from services.shared.canonical import (
+    BLOCK_ROWS,
+    TableHash,
+    add_columns,
+    block_hash,
+    column_types,
+)
 from services.shared.canonical import ColumnType as Canonical
 from services.shared.errors import DataLoss
-from services.shared.series import TIME, Rows, SeriesStore, Span
+from services.shared.series import TIME, Rows, SeriesStore
 from services.shared.series.disk import in_thread
 
-_WIDE: Final = 256  # columns; a block of so many has 128 MiB
+_WIDE: Final = 128  # columns; a block of so many has 64 MiB
+_GROUP: Final = 64
 
 Columns = tuple[tuple[str, Canonical], ...]
 Block = list[pa.RecordBatch]
@@ -43,14 +52,49 @@ async def read_hash(
     columns: Columns,
     *,
     kept: Sequence[bytes] = (),
-    span: Span | None = None,
+    span: Rows | None = None,
     below_ms: int | None = None,
 ) -> TableHash:
-    """Of rows in the store; `kept` are the hashes of the blocks before them."""
+    """Of rows in the store; `kept` are the hashes of the blocks before them, which `span` leaves
+    out."""
+    if len(columns) > _WIDE:
+        end = span.end if span else None
+        return await _read_wide(series, table, columns, kept, end, below_ms)
     names = [name for name, _ in columns]
     rows = series.read(table, names, span=span, below_ms=below_ms)
     async with aclosing(rows) as batches:
         return await stream_hash(columns, batches, kept=kept)
+
+
+async def _read_wide(
+    series: SeriesStore,
+    table: str,
+    columns: Columns,
+    kept: Sequence[bytes],
+    end: int | None,
+    below_ms: int | None,
+) -> TableHash:
+    hashes, rows = list(kept), len(kept) * BLOCK_ROWS
+    while end is None or rows < end:
+        stop = rows + BLOCK_ROWS if end is None else min(rows + BLOCK_ROWS, end)
+        block, counts = hashlib.sha256(), set[int]()
+        for at in range(0, len(columns), _GROUP):
+            group = columns[at : at + _GROUP]
+            names = [name for name, _ in group]
+            read = series.read(table, names, span=Rows(rows, stop), below_ms=below_ms)
+            async with aclosing(read) as batches:
+                found = [batch async for batch in batches]
+            counts.add(sum(batch.num_rows for batch in found))
+            await in_thread(add_columns, block, found, group)
+        if len(counts) > 1:
+            raise DataLoss(f"Table {table} changed while its rows from {rows} on were read.")
+        count = counts.pop()
+        if count:
+            hashes.append(block.digest())
+        rows += count
+        if count < BLOCK_ROWS:
+            break
+    return TableHash(columns=columns, block_hashes=tuple(hashes), rows=rows)
 
 
 async def stream_hash(
@@ -63,7 +107,7 @@ async def stream_hash(
     try:
         async for batch in batches:
             for block in blocks.add(batch):
-                if len(under_way) == (1 if len(columns) > _WIDE else 2):
+                if len(under_way) == 2:
                     hashes.append(await under_way.pop(0))
                 under_way.append(asyncio.create_task(in_thread(block_hash, block, columns)))
         while under_way:
