@@ -17,7 +17,7 @@ from services.shared.series.arrow_files import arrow_files
 def table_of(rows: int, columns: int) -> pa.Table:
     rng = np.random.default_rng(columns)
     values = {f"c{i}": rng.normal(size=rows) for i in range(columns - 1)}
-    texts = pa.array([f"t{i % 7}" if i % 5 else None for i in range(rows)])
+    texts = pa.array([f"t{i % 7}" if i % 5 else None for i in range(rows)], pa.string())
     return pa.table({"timestamp_ms": np.arange(rows), **values, "market": texts})
 
 
