@@ -16,6 +16,7 @@ from typing import Final
 Upstream = tuple[str, int]
 Action = Callable[[], Awaitable[None]]
 _READ_BYTES: Final = 64 << 10
+_KEPT_BYTES: Final = 100  # a needle may come in two pieces
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -40,7 +41,7 @@ class Trap:
     the last that counted.
     """
 
-    needle: bytes
+    needle: re.Pattern[bytes]
     cut: Cut
     once_seen: re.Pattern[bytes] | None = None
     nth: int = 1
@@ -53,19 +54,20 @@ class Trap:
     _marked: set[Link] = field(default_factory=set, init=False)
 
     def springs(self, link: Link, before: bytes, data: bytes) -> bool:
-        """`before` are the last bytes before the data, too few to hold the needle."""
+        """`before` are the last bytes before the data."""
         if self.is_taken:
             return False
-        self.seen += self._count(link, before + data)
+        self.seen += self._count(link, before, data)
         self.is_taken = self.seen >= self.nth
         return self.is_taken
 
-    def _count(self, link: Link, data: bytes) -> int:
-        found = data.count(self.needle)
+    def _count(self, link: Link, before: bytes, data: bytes) -> int:
+        matches = self.needle.finditer(before + data)
+        found = sum(match.end() > len(before) for match in matches)
         if self.once_seen is None:
             return found
         is_marked = link in self._marked
-        if self.once_seen.search(data):
+        if self.once_seen.search(before + data):
             self._marked.add(link)
         if found:
             self._marked.discard(link)
@@ -144,7 +146,7 @@ class FaultProxy:
 
     def trap(
         self,
-        needle: bytes,
+        needle: re.Pattern[bytes],
         cut: Cut,
         *,
         once_seen: re.Pattern[bytes] | None = None,
@@ -201,7 +203,7 @@ class FaultProxy:
             writer.write(data)
             await writer.drain()
             self.carried[way] += len(data)
-            before = (before + data)[-100:]
+            before = (before + data)[-_KEPT_BYTES:]
         if writer.can_write_eof():
             writer.write_eof()
 
@@ -225,7 +227,7 @@ class FaultProxy:
                 await self._spring(link, link.trapped)
             return
         trap = self._trap
-        if trap is not None and trap.springs(link, before[-(len(trap.needle) - 1) :], data):
+        if trap is not None and trap.springs(link, before, data):
             link.trapped = trap
             if trap.cut is Cut.REQUEST_LOST:
                 await self._spring(link, trap)

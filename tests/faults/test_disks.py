@@ -42,7 +42,7 @@ async def test_a_full_disk_refuses_and_loses_nothing(
 
 @needs_root
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", chosen(_KINDS))
+@pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_a_full_disk_of_questdb_refuses_and_loses_nothing(
     cases: Cases, kind: str, tmp_path: Path
 ) -> None:

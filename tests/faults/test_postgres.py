@@ -13,6 +13,7 @@ from tests.faults.proxy import Cut
 from tests.faults.world import STORES, World
 
 _WRITES = re.compile(rb"(INSERT INTO|UPDATE|DELETE FROM) dataset\.")
+_COMMIT = re.compile(rb"COMMIT\0")
 _KINDS = ("import", "append")
 
 
@@ -24,7 +25,7 @@ async def strike(world: World, kind: str, cut: Cut, nth: int, *, kills: bool) ->
 
     request = await world.next(kind)
     action = kill if kills else None
-    trap = world.house.postgres_link.trap(b"COMMIT", cut, once_seen=_WRITES, nth=nth, action=action)
+    trap = world.house.postgres_link.trap(_COMMIT, cut, once_seen=_WRITES, nth=nth, action=action)
     answer = await world.here.attempt(request)
     if not trap.is_taken:
         await world.oracle.judge(world.here, request, [answer])

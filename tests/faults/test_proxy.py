@@ -145,7 +145,7 @@ async def test_a_trap_springs_at_the_nth_needle(cut: Cut, heard: int) -> None:
         async def action() -> None:
             done.set()
 
-        trap = proxy.trap(b"COMMIT", cut, nth=2, action=action)
+        trap = proxy.trap(re.compile(b"COMMIT"), cut, nth=2, action=action)
         assert await caller.ask(b"a COMMIT") == b"A COMMIT\n"
         assert await caller.ask(b"something") == b"SOMETHING\n"
         try:
@@ -160,7 +160,9 @@ async def test_a_trap_springs_at_the_nth_needle(cut: Cut, heard: int) -> None:
 
 async def test_a_trap_counts_only_where_something_else_went_before() -> None:
     async with echoing() as (proxy, echo), calling(proxy) as caller:
-        proxy.trap(b"COMMIT", Cut.REQUEST_LOST, once_seen=re.compile(b"(INSERT|UPDATE) "))
+        proxy.trap(
+            re.compile(b"COMMIT"), Cut.REQUEST_LOST, once_seen=re.compile(b"(INSERT|UPDATE) ")
+        )
         assert await caller.ask(b"COMMIT") == b"COMMIT\n"
         assert await caller.ask(b"UPDATE x") == b"UPDATE X\n"
         with pytest.raises(ConnectionResetError):
