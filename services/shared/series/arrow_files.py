@@ -2,7 +2,7 @@
 
     <root>/.aside/            what is being written; emptied at start
     <root>/<table>/schema.arrow
-    <root>/<table>/000000000000000.arrow    named by the rows before it
+    <root>/<table>/000000000000000.arrow    named by the rows before it; see `compacting`
 
 Everything gets its name by a rename after it is on the disk, so a crash leaves
 leftovers in `.aside` only. One process owns a root.
@@ -27,6 +27,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import pyarrow as pa
+import structlog
 
 from services.shared.arrow_stream import Piece, size_of
 from services.shared.series import (
@@ -38,6 +39,7 @@ from services.shared.series import (
     check_table_name,
 )
 from services.shared.series.columns import check_columns
+from services.shared.series.compacting import merged, run_to_compact, take_place
 from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
 from services.shared.series.growing import Growth, growth_of
 from services.shared.series.segment import forget_mappings
@@ -47,6 +49,8 @@ from services.shared.series.table import (
     load_table,
     write_empty_table,
 )
+
+log = structlog.get_logger()
 
 GROUP_BYTES: Final = 8 << 20
 AHEAD_BYTES: Final = 4 << 20  # two such groups are there at a time
@@ -111,6 +115,23 @@ class ArrowFiles:
                     await in_thread(_name, table, segments)
         finally:
             await in_thread(growth.discard)
+        await self._compact(table)
+
+    async def _compact(self, table: Table) -> None:
+        """What was written is there already, so a failure is told to nobody but the log."""
+        if table.compacting.locked():
+            return
+        async with table.compacting:
+            run = run_to_compact([segment.size for segment in table.segments])
+            if run is None:
+                return
+            old = table.segments[run.start : run.stop]
+            try:
+                aside = await in_thread(merged, table, old, self._aside)
+                async with self._naming:
+                    await in_thread(take_place, table, old, aside)
+            except OSError as error:
+                log.warning("table_not_compacted", table=table.name, error=str(error))
 
     async def settle(self, table: str) -> None:
         await self._table(table)

@@ -73,12 +73,31 @@ class Segment:
         return int(self.starts[-1])
 
     @property
+    def size(self) -> int:
+        return int(self.lengths.sum())
+
+    @property
+    def first_row(self) -> int:
+        return named_rows(self.path)[0]
+
+    @property
+    def covered_rows(self) -> int:
+        """As they were written: of rows with one key the last is left when segments are merged."""
+        return named_rows(self.path)[1] or self.rows
+
+    @property
     def first(self) -> int:
         return int(self.first_ms[0])
 
     @property
     def last(self) -> int:
         return int(self.last_ms[-1])
+
+
+def named_rows(path: Path) -> tuple[int, int]:
+    """The rows before a segment, and for how many it stands; 0 for as many as it has."""
+    first, _, covered = path.stem.partition("+")
+    return int(first), int(covered or 0)
 
 
 def load_segment(path: Path, schema: pa.Schema, time: str) -> Segment:

@@ -22,6 +22,7 @@ from services.shared.series.segment import (
     Projection,
     Segment,
     load_segment,
+    named_rows,
     read_now,
 )
 
@@ -40,6 +41,7 @@ class Table:
     """As written; with a longer key some may be the same row again."""
     dropped: bool = False
     growing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    compacting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def has_index(self) -> bool:
@@ -57,7 +59,7 @@ class Table:
     def add(self, path: Path) -> None:
         segment = load_segment(path, self.stored, TIME)
         self.segments = [*self.segments, segment]
-        self.rows += segment.rows
+        self.rows += segment.covered_rows
 
     def selected(self, columns: Sequence[str] | None) -> pa.Schema:
         return selected(self.stored, columns)
@@ -80,11 +82,26 @@ def load_table(name: str, folder: Path) -> Table | None:
         raise DataLoss(f"The schema of table {name} is damaged.") from error
     key = tuple(described.metadata[_KEY].decode().split(","))
     table = Table(name=name, folder=folder, columns=described.remove_metadata(), key=key)
-    for path in sorted(folder.glob("[0-9]*.arrow")):
-        if path != table.segment_path():
+    for path in sorted(folder.glob("[0-9]*.arrow"), key=_longest_first):
+        if named_rows(path)[0] == table.rows:
+            table.add(path)
+        elif _is_covered(table, path):  # by one that took its place
+            path.unlink()
+        else:
             raise DataLoss(f"Table {name} has the segment {path.name} after {table.rows} rows.")
-        table.add(path)
     return table
+
+
+def _longest_first(path: Path) -> tuple[int, int]:
+    first, covered = named_rows(path)
+    return first, -covered
+
+
+def _is_covered(table: Table, path: Path) -> bool:
+    first = named_rows(path)[0]
+    if first > table.rows:
+        return False
+    return first + load_segment(path, table.stored, TIME).covered_rows <= table.rows
 
 
 @dataclass(frozen=True, kw_only=True)

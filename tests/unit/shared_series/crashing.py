@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
+from services.shared.series.compacting import MANY
 from tests.contract.series_store import (
     BARS,
     PREDICTIONS,
@@ -18,6 +20,21 @@ from tests.contract.series_store import (
     predictions,
     stream,
 )
+
+Life: TypeAlias = Callable[[ArrowFiles], Awaitable[None]]
+
+processes: Final = multiprocessing.get_context("forkserver")
+# pyarrow loads pandas with its first array: once, not in every child.
+processes.set_forkserver_preload(["pandas", __name__])
+
+
+def killed_at(root: Path, step: int, life: Life) -> bool:
+    """False when the store's life has fewer steps."""
+    child = processes.Process(target=live_until, args=(root, step, life))
+    child.start()
+    child.join()
+    assert child.exitcode in (0, -signal.SIGKILL)
+    return child.exitcode != 0
 
 
 async def live(store: ArrowFiles) -> None:
@@ -33,7 +50,21 @@ async def live(store: ArrowFiles) -> None:
     await store.write("wf", stream(predictions((t, 1, 1, 0.5) for t in range(20, 80))))
 
 
-def live_until(root: Path, step: int) -> None:
+async def grow(store: ArrowFiles, first: int = 0, last: int = MANY - 1) -> None:
+    """One small write less than are compacted, to tables of both kinds."""
+    await store.create("base", BARS)
+    await store.create("wf", PREDICTIONS, key=PREDICTIONS_KEY)
+    for i in range(first, last):
+        await store.write("base", stream(bars(10 * i, 10 * i + 10)))
+        overlapping = predictions((t, 0, 1, float(i)) for t in range(5 * i, 5 * i + 10))
+        await store.write("wf", stream(overlapping))
+
+
+async def grow_on(store: ArrowFiles) -> None:
+    await grow(store, MANY - 1, MANY)
+
+
+def live_until(root: Path, step: int, life: Life) -> None:
     steps = iter(range(step))
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,9 +77,9 @@ def live_until(root: Path, step: int) -> None:
 
     for name in ("rename", "fsync", "unlink", "rmdir", "mkdir"):
         setattr(os, name, counted(getattr(os, name)))
-    asyncio.run(_live_in(root))
+    asyncio.run(_live_in(root, life))
 
 
-async def _live_in(root: Path) -> None:
+async def _live_in(root: Path, life: Life) -> None:
     async with arrow_files(root) as store:
-        await live(store)
+        await life(store)

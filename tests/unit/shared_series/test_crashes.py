@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from itertools import count
 from pathlib import Path
 
@@ -9,18 +7,7 @@ import pytest
 
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from tests.contract.series_store import expected, rows_of
-from tests.unit.shared_series.crashing import live, live_until
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["tests.unit.shared_series.crashing"])
-
-
-def killed_at(root: Path, step: int) -> bool:
-    child = processes.Process(target=live_until, args=(root, step))
-    child.start()
-    child.join()
-    assert child.exitcode in (0, -signal.SIGKILL)
-    return child.exitcode != 0
+from tests.unit.shared_series.crashing import killed_at, live
 
 
 async def folds_of(store: ArrowFiles) -> list[int]:
@@ -47,7 +34,7 @@ async def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     left: list[Path] = []
     for step in count():
         root = tmp_path_factory.mktemp("killed")
-        if not killed_at(root, step):
+        if not killed_at(root, step, live):
             break
         left.append(root)
     return left
