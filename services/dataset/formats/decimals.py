@@ -6,7 +6,7 @@ and a style is fixed by the first rows and then kept to, line by line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -69,11 +69,21 @@ class _Signs(NamedTuple):
     point_either: bool = False
 
 
-def decimals_of(columns: Iterable[pl.Series], separator: str, options: Options) -> Decimals:
+def odd_columns(frame: pl.DataFrame) -> list[str]:
+    """Those of text in which something is no number as programs write them."""
+    texts = frame.select(pl.col(pl.String))
+    read = texts.select(pl.all().cast(pl.Float64, strict=False))
+    nulls = zip(texts.columns, texts.null_count().row(0), read.null_count().row(0), strict=True)
+    return [name for name, absent, unread in nulls if unread > absent]
+
+
+def decimals_of(columns: pl.DataFrame, separator: str, options: Options) -> Decimals:
     """By the first rows, as text. Raises FileAmbiguous."""
     given = options.decimal
     if given is not None and (given not in (".", ",") or given == separator):
         raise refused(f"is {given!r}: give . or , and not the separator", field="decimal")
+    if given is None and not odd_columns(columns):
+        return POINT
     signs = [_signs(series) for series in columns]
     if given is None and not any(
         s.comma_fraction or s.comma_groups or s.comma_either or s.point_groups for s in signs

@@ -23,6 +23,7 @@ from services.dataset.formats.columnar import (
 )
 from services.dataset.formats.columns import BARS, UNNAMED
 from services.dataset.formats.content import Content, content_of
+from services.dataset.formats.decimals import odd_columns
 from services.dataset.formats.delimited import text_source
 from services.dataset.formats.gathering import Gathered
 from services.dataset.formats.instancing import put_instants
@@ -109,8 +110,8 @@ def _gathered(source: Source, kind: Kind, options: Options, folder: Path) -> Gat
     prices = {name for ours, name in source.columns.values if kind is Kind.OHLCV and ours in BARS}
     judge = Judge(prices=prices, kept=frozenset(options.text_columns), decimals=source.decimals)
     sample = source.sample()
-    names = [theirs for _, theirs in source.columns.values]
-    texts = judge.judged(sample.frame.select(names), sample.places, frozenset()).seen.texts()
+    odd = odd_columns(sample.frame.select([theirs for _, theirs in source.columns.values]))
+    texts = judge.judged(sample.frame.select(odd), sample.places, frozenset()).seen.texts()
     while True:
         cook = Cook(
             source=source, kind=kind, options=options, judge=judge, texts=texts | judge.kept
