@@ -98,7 +98,7 @@ def test_a_role_can_make_nothing_outside_its_schema(
     refused(house[schema], sql.SQL(statement.format(other=OTHERS[schema])))
 
 
-def refused(dsn: str, statement: sql.Composable) -> None:
+def refused(dsn: str, statement: sql.SQL | sql.Composed) -> None:
     with psycopg.connect(dsn) as connection, pytest.raises(InsufficientPrivilege):
         connection.execute(statement)
 

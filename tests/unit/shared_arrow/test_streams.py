@@ -204,7 +204,7 @@ async def test_an_upload_that_stands_still_is_refused_and_its_budget_free() -> N
 
 async def test_uploads_and_reads_share_the_budget() -> None:
     streams = DataStreams(budget_bytes=STREAM_BYTES)
-    async with aclosing(streams.receive(uploads(1, 2))) as open_upload:  # type: ignore[type-var]
+    async with aclosing(streams.receive(uploads(1, 2))) as open_upload:
         await anext(open_upload)
         with pytest.raises(TooManyStreams):
             await anext(streams.receive(uploads(1)))
