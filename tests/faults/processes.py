@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-DEADLINE_SECONDS: Final = 60.0
+DEADLINE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.02
 _ROOT: Final = Path(__file__).parents[2]
 

@@ -62,12 +62,11 @@ class Trap:
         return self.is_taken
 
     def _count(self, link: Link, before: bytes, data: bytes) -> int:
-        matches = self.needle.finditer(before + data)
-        found = sum(match.end() > len(before) for match in matches)
+        found = _new(self.needle, before, data)
         if self.once_seen is None:
             return found
         is_marked = link in self._marked
-        if self.once_seen.search(before + data):
+        if _new(self.once_seen, before, data):
             self._marked.add(link)
         if found:
             self._marked.discard(link)
@@ -250,6 +249,11 @@ async def fault_proxy(upstream: Upstream) -> AsyncIterator[FaultProxy]:
     finally:
         server.close()
         await proxy.close()
+
+
+def _new(pattern: re.Pattern[bytes], before: bytes, data: bytes) -> int:
+    """How many matches end in the data."""
+    return sum(match.end() > len(before) for match in pattern.finditer(before + data))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

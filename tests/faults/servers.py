@@ -20,6 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from services.shared import embedded, questdb_server
+from tests.fix_questdb import DEVELOPMENT
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
@@ -104,7 +105,7 @@ def killable_questdb(folder: Path | None = None) -> Iterator[questdb_server.Serv
     """In a folder of its own unless given one."""
     with (
         TemporaryDirectory(prefix="stage1-faults-", ignore_cleanup_errors=True) as own,
-        questdb_server.running(folder or Path(own)) as server,
+        questdb_server.running(folder or Path(own), more=DEVELOPMENT) as server,
     ):
         yield server
 
