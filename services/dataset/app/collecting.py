@@ -32,7 +32,7 @@ class Collector:
         """
         self._staging.forget_uploads()
         async with self._staging.catalogue.transaction() as catalogue:
-            ended = await catalogue.abandon("The service ended during it.", None, [])
+            ended = await catalogue.abandon("The service ended during it.", None)
         if ended:
             log.info("imports_abandoned", count=ended)
         await self._try_to_collect()
@@ -69,9 +69,10 @@ class Collector:
         """Attempts of this process whose undoing was interrupted."""
         staging = self._staging
         async with staging.catalogue.transaction() as catalogue:
-            ended = await catalogue.abandon(
-                "It failed, and could not be undone at once.", staging.owner, list(staging.running)
-            )
+            known = await catalogue.in_flight(staging.owner)
+            # Compared after they were read: an attempt is running before it is in the catalogue.
+            lost = [import_id for import_id in known if import_id not in staging.running]
+            ended = await catalogue.abandon("It failed, and could not be undone at once.", lost)
             await catalogue.forget_answers()
         if ended:
             log.info("imports_abandoned", count=ended)

@@ -84,9 +84,13 @@ class AttemptRows(Statements):
             raise unknown(dataset_id, version)
         return BlockHashes(row["ohlcv_block_hashes"], row["indicator_block_hashes"])
 
-    async def abandon(self, error: str, owner: UUID | None, running: Sequence[UUID]) -> int:
-        values = {"error": error, "owner": owner, "running": list(running)}
-        return await self._do("abandon_imports", values)
+    async def in_flight(self, owner: UUID) -> Sequence[UUID]:
+        rows = await self._all("list_imports_of_owner", {"owner": owner})
+        return [row["import_id"] for row in rows]
+
+    async def abandon(self, error: str, import_ids: Sequence[UUID] | None) -> int:
+        ids = None if import_ids is None else list(import_ids)
+        return await self._do("abandon_imports", {"error": error, "import_ids": ids})
 
     async def published(self, running: Sequence[UUID]) -> Sequence[UUID]:
         rows = await self._all("list_published_imports", {"running": list(running)})

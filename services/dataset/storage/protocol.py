@@ -127,9 +127,12 @@ class CatalogueTransaction(Protocol):
     async def forget_answers(self) -> None:
         """Of keys that are too old."""
 
-    async def abandon(self, error: str, owner: UUID | None, running: Sequence[UUID]) -> int:
-        """Imports in flight that nobody runs any more; of one owner, or of all. Gives their
-        number. Those that have an intent or are published stay."""
+    async def in_flight(self, owner: UUID) -> Sequence[UUID]:
+        """Imports of this process that have no intent and are neither published nor ended."""
+
+    async def abandon(self, error: str, import_ids: Sequence[UUID] | None) -> int:
+        """Those of these imports, or of all, that are in flight. Gives their number. Those that
+        have an intent or are published stay."""
 
     async def published(self, running: Sequence[UUID]) -> Sequence[UUID]:
         """Imports that are PUBLISHED and not cleaned, but for those still under way."""

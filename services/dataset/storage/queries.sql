@@ -140,7 +140,12 @@ WHERE import_id = %(import_id)s AND state = 'SPOOLED';
 UPDATE dataset.imports
 SET state = 'ABANDONED', error = %(error)s, updated_at_ms = %(now_ms)s
 WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED')
-  AND (%(owner)s::uuid IS NULL OR owner = %(owner)s) AND import_id <> ALL(%(running)s);
+  AND (%(import_ids)s::uuid[] IS NULL OR import_id = ANY(%(import_ids)s));
+
+-- name: list_imports_of_owner
+SELECT import_id
+FROM dataset.imports
+WHERE state IN ('RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED') AND owner = %(owner)s;
 
 -- name: list_published_imports
 SELECT import_id
