@@ -8,9 +8,10 @@ from functools import cache
 
 import pytest
 
-from tests.faults.cases import Cases, Table
+from tests.faults.cases import EVERYTHING, Cases, Table
 from tests.faults.servers import Postgres, killable_postgres, killable_questdb
 
+collect_ignore = [] if EVERYTHING else ["test_questdb_disk.py"]
 _TABLE = pytest.StashKey[Table]()
 
 

@@ -47,6 +47,10 @@ class Oracle:
         """Content hashes of versions 1, 2, …, as far as they must be there."""
         self.verdict = Verdict()
 
+    def know(self, request: Request) -> None:
+        """It is the next version, undisturbed."""
+        self._published.append(request.content.hash)
+
     async def judge(
         self, client: Client, request: Request, answers: Sequence[Acknowledged | Stage1Error]
     ) -> None:
@@ -96,7 +100,7 @@ class Oracle:
             self.verdict.stuck.append(f"Repeated, it is refused: {error.reason} {error}")
             return
         after = await self._versions(client)
-        self._published.append(request.content.hash)
+        self.know(request)
         self._hold_acknowledged([answer], after)
         self._hold_known(after)
         if answer.version != mine or set(after) != set(range(1, mine + 1)):

@@ -18,7 +18,7 @@ from services.shared.errors import (
 from tests.faults.client import Client, Seen
 
 _AWAY = (Unavailable, DeadlineExceeded, Stalled, Cancelled)
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.05
 
 
 @dataclass

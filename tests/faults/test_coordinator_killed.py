@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from services.dataset.app.steps import FAILPOINTS
@@ -9,8 +11,12 @@ from tests.faults.cases import Cases, chosen
 from tests.faults.world import STORES
 
 
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("place", chosen(FAILPOINTS, "import.publishing", "append.intended"))
+@pytest.mark.parametrize(
+    ("place", "store"),
+    chosen(
+        product(FAILPOINTS, STORES), ("import.publishing", "arrow"), ("append.intended", "questdb")
+    ),
+)
 async def test_a_killed_coordinator_loses_nothing(cases: Cases, place: str, store: str) -> None:
     kind = place.partition(".")[0]
     async with (

@@ -1,22 +1,17 @@
-"""A disk is full: of the series store, of the uploads, of QuestDB."""
+"""A disk is full: of the series store, of the uploads."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from services.shared.errors import Exhausted, Stage1Error
+from services.shared.errors import Exhausted
 from tests.faults.cases import Cases, chosen
 from tests.faults.house import house
-from tests.faults.servers import filled, killable_questdb, small_disk
+from tests.faults.servers import filled, needs_root, small_disk
 
 _KINDS = ("import", "append")
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0,
-    reason="NOT TESTED: a full disk, because mounting a small tmpfs needs root.",
-)
 
 
 @needs_root
@@ -37,22 +32,4 @@ async def test_a_full_disk_refuses_and_loses_nothing(
                     answer = await world.here.attempt(request)
                 assert isinstance(answer, Exhausted)
                 assert answer.reason == "DISK_FULL"
-                await world.recovered(request, answer, kind=kind)
-
-
-@needs_root
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
-async def test_a_full_disk_of_questdb_refuses_and_loses_nothing(
-    cases: Cases, kind: str, tmp_path: Path
-) -> None:
-    fault, folder = f"disk of QuestDB full, {kind}", tmp_path / "questdb"
-    with small_disk(folder, "512m"), killable_questdb(folder) as server:
-        async with house(tmp_path, cases.postgres, server) as own:
-            await own.start()
-            async with cases.case(fault, "questdb", own) as world, world.reading():
-                request = await world.next(kind)
-                with filled(folder, leaving=64 << 10):
-                    answer = await world.here.attempt(request)
-                assert isinstance(answer, Stage1Error)
                 await world.recovered(request, answer, kind=kind)

@@ -31,7 +31,7 @@ async def blackholed(
         await world.recovered(held.request, await held.answer, kind=kind)
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("place", chosen(_ALL_PLACES, "append.publishing"))
 async def test_a_blackhole_to_postgres_that_heals_loses_nothing(
     cases: Cases, place: str, store: str
@@ -40,7 +40,7 @@ async def test_a_blackhole_to_postgres_that_heals_loses_nothing(
         await blackholed(world, world.house.postgres_link, place, losing=False, seconds=90)
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("place", chosen(_ALL_PLACES, "import.publishing"))
 async def test_a_blackhole_to_postgres_that_outlasts_the_client_loses_nothing(
     cases: Cases, place: str, store: str
@@ -72,7 +72,7 @@ async def test_a_blackhole_to_questdb_that_outlasts_the_client_loses_nothing(
         )
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("how", chosen(("reset", "half-closed", "deaf"), "deaf"))
 @pytest.mark.parametrize(
     "place", chosen(("import.publishing", "append.intended"), "append.intended")

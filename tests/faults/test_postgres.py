@@ -38,8 +38,8 @@ async def strike(world: World, kind: str, cut: Cut, nth: int, *, kills: bool) ->
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("cut", [Cut.REQUEST_LOST, Cut.ANSWER_LOST])
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
+@pytest.mark.parametrize("cut", chosen((Cut.REQUEST_LOST, Cut.ANSWER_LOST), Cut.ANSWER_LOST))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_a_killed_postgres_loses_nothing(
     cases: Cases, kind: str, cut: Cut, store: str
@@ -50,7 +50,7 @@ async def test_a_killed_postgres_loses_nothing(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_a_lost_acknowledgement_of_a_commit_changes_nothing(
     cases: Cases, kind: str, store: str

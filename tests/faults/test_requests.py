@@ -21,7 +21,7 @@ from tests.faults.world import STORES, World
 _KINDS = ("import", "append")
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_the_same_request_many_times_at_once_is_one_version(
     cases: Cases, kind: str, store: str
@@ -34,7 +34,7 @@ async def test_the_same_request_many_times_at_once_is_one_version(
         await world.recovered(request, *answers, kind=kind)
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
     cases: Cases, kind: str, store: str
@@ -54,7 +54,7 @@ def shorter(request: Request) -> Request:
     return replace(request, content=Content(request.content.seed, request.content.rows - 10))
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_one_key_with_two_bodies_at_once_is_one_version(
     cases: Cases, kind: str, store: str
@@ -74,7 +74,7 @@ def _is_served(answer: Acknowledged | Stage1Error) -> bool:
     return isinstance(answer, Acknowledged)
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "import"))
 async def test_a_client_that_is_cut_off_in_its_upload_leaves_nothing(
     cases: Cases, kind: str, store: str
@@ -106,8 +106,8 @@ def _unfinished(world: World, request: Request) -> Any:
     return method(sent(), timeout=90)
 
 
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("place", chosen(FAILPOINTS, "import.written", "append.intended"))
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
+@pytest.mark.parametrize("place", chosen(FAILPOINTS, "append.intended"))
 async def test_a_cancelled_request_is_there_whole_or_not_at_all(
     cases: Cases, place: str, store: str
 ) -> None:
@@ -125,7 +125,7 @@ async def test_a_cancelled_request_is_there_whole_or_not_at_all(
         await world.recovered(request, kind=kind)
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("place", chosen(FAILPOINTS, "append.merged"))
 async def test_an_unforeseen_error_leaves_nothing_half_done(
     cases: Cases, place: str, store: str

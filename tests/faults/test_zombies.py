@@ -11,7 +11,7 @@ _SECONDS = 5.0  # of the client whose service is paused
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("place", chosen(FAILPOINTS, "import.verified", "append.intended"))
+@pytest.mark.parametrize("place", chosen(FAILPOINTS, "append.intended"))
 async def test_a_coordinator_that_wakes_after_another_took_over_changes_nothing(
     cases: Cases, place: str
 ) -> None:

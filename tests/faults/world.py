@@ -62,7 +62,8 @@ class World:
     async def begin(self) -> None:
         """Version 1."""
         first = Import(slug=self.slug, content=Content(self.seed, self.rows), key=new_key())
-        await self.has(first)
+        await self.here.publish(first)
+        self.oracle.know(first)
 
     async def next(self, kind: str) -> Request:
         return await (self._next_import() if kind == "import" else self._next_append())
