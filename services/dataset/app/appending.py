@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Final
 from uuid import UUID
+
+import structlog
 
 from services.dataset.app.hashing import (
     columns_of,
@@ -45,10 +46,11 @@ from services.dataset.storage.protocol import CatalogueTransaction
 from services.dataset.storage.spool import Upload
 from services.shared.canonical import TableHash, content_hash
 from services.shared.clock import Clock
+from services.shared.errors import NotFound, Stage1Error
 from services.shared.failpoints import reach
 from services.shared.series.disk import in_thread
 
-_COMPARED_VALUES: Final = 1_000_000
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ class Appends:
         """The same request twice at once: the slower one gives the answer of the faster."""
         async with self._staging.catalogue.transaction() as catalogue:
             slug = (await catalogue.dataset(attempt.dataset_id)).slug
-        await self._merges.resume(slug)
+        await self._resume(slug)
         answered = await self._staging.answer(attempt.repeatable)
         if answered is not None:
             return answered
@@ -133,6 +135,18 @@ class Appends:
                 raise
             await self._staging.undo(attempt.import_id, error)
             return answered
+
+    async def _resume(self, slug: str) -> None:
+        """Why an append of others cannot be finished is told, but is no refusal of this one."""
+        try:
+            await self._merges.resume(slug)
+        except (ImportOvertaken, NotFound):
+            log.info("append_resumed_by_another", slug=slug)
+        except Stage1Error as error:
+            log.warning("append_unfinished", slug=slug, reason=error.reason, error=str(error))
+            raise AppendUnderWay(
+                f"Another append to {slug} goes first, and could not be finished: {error}"
+            ) from error
 
     async def _append(self, attempt: _Attempt) -> Published:
         async with self._staging.slots:

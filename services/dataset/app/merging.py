@@ -37,7 +37,7 @@ class Merges:
         return self._growing.setdefault(dataset_id, asyncio.Lock())
 
     async def resume(self, slug: str) -> None:
-        """Finish what is intended for this slug; its lock is held."""
+        """Finish what is intended for this slug; its lock is held. Raises what `finish` raises."""
         async with self._catalogue.transaction() as catalogue:
             intents = await catalogue.intents(slug)
         for intent in intents:

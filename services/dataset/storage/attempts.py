@@ -23,12 +23,12 @@ from services.dataset.domain.catalogue import (
 )
 from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.names import measurements
+from services.dataset.storage.answers import AnswerRows
 from services.dataset.storage.intents import intent_of, intent_to_json
 from services.dataset.storage.rows import named, tables_in, unknown
-from services.dataset.storage.statements import Statements
 
 
-class AttemptRows(Statements):
+class AttemptRows(AnswerRows):
     async def receive(self, import_id: UUID, kind: ImportKind, slug: str, owner: UUID) -> None:
         values = {"import_id": import_id, "kind": kind.value, "slug": slug, "owner": owner}
         await self._do("insert_import", values)
@@ -72,6 +72,7 @@ class AttemptRows(Statements):
         values = {"import_id": publication.import_id, "intent": intent}
         if not await self._do("intend_import", values):
             raise _ended(publication.import_id)
+        await self._promise_answer(publication)
 
     async def intents(self, slug: str | None = None) -> Sequence[Intent]:
         rows = await self._all("list_intents", {"slug": slug})

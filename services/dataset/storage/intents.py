@@ -9,28 +9,25 @@ from uuid import UUID
 
 import orjson
 
-from services.dataset.domain.catalogue import ImportKind, Intent, Publication, Repeatable
+from services.dataset.domain.catalogue import ImportKind, Intent, Publication
 from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import from_json, to_json
 from services.dataset.storage.rows import report_of
 
 
 def intent_to_json(publication: Publication) -> dict[str, Any]:
-    """Not the metadata: an append leaves it as it then is."""
-    repeatable = publication.repeatable
+    """Not the metadata, which an append leaves as it then is, nor the key, which is taken."""
     return {
         "manifest": to_json(publication.manifest),
         "report": asdict(publication.report),
         "ohlcv_block_hashes": publication.ohlcv_block_hashes.hex(),
         "indicator_block_hashes": publication.indicator_block_hashes.hex(),
-        "repeatable": asdict(repeatable) if repeatable else None,
     }
 
 
 def intent_of(row: Mapping[str, Any]) -> Intent:
     import_id: UUID = row["import_id"]
     plain = orjson.loads(row["intent"])
-    repeatable = plain["repeatable"]
     publication = Publication(
         import_id=import_id,
         kind=ImportKind.APPEND,
@@ -40,7 +37,7 @@ def intent_of(row: Mapping[str, Any]) -> Intent:
         report=report_of(plain["report"]),
         ohlcv_block_hashes=bytes.fromhex(plain["ohlcv_block_hashes"]),
         indicator_block_hashes=bytes.fromhex(plain["indicator_block_hashes"]),
-        repeatable=Repeatable(**repeatable) if repeatable else None,
+        repeatable=None,
     )
     counts = publication.report.counts
     staged = {

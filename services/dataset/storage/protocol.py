@@ -102,14 +102,15 @@ class CatalogueTransaction(Protocol):
         """Move to LOADING with a version and tables that no other import has."""
 
     async def publish(self, publication: Publication) -> Dataset:
-        """The dataset as it is now. Raises ImportOvertaken, SlugTaken, KeyReused or NotFound.
+        """The dataset as it is now. Raises ImportOvertaken, SlugTaken, NotFound, and KeyReused
+        unless there was an intent.
 
         An intent that another append of this dataset still has is abandoned by it.
         """
 
     async def intend(self, publication: Publication) -> None:
-        """Move to MERGING. Raises ImportOvertaken when the version before is not the newest,
-        AppendUnderWay when another append has its intent, NotFound."""
+        """Move to MERGING, and take the key. Raises ImportOvertaken when the version before is not
+        the newest, AppendUnderWay when another append has its intent, KeyReused, NotFound."""
 
     async def intents(self, slug: str | None = None) -> Sequence[Intent]:
         """Appends that are MERGING, of one slug or all."""
@@ -117,7 +118,8 @@ class CatalogueTransaction(Protocol):
     async def block_hashes(self, dataset_id: UUID, version: int) -> BlockHashes: ...
 
     async def answer(self, repeatable: Repeatable) -> Published | None:
-        """What was answered to this key. Raises KeyReused when it came with another body."""
+        """What was answered to this key; None also while its append is MERGING. Raises KeyReused
+        when it came with another body."""
 
     async def keep_answer(self, repeatable: Repeatable, manifest: Manifest, report: Report) -> None:
         """Of an append that found nothing new. Raises KeyReused."""

@@ -105,9 +105,14 @@ WHERE state = 'MERGING' AND (%(slug)s::text IS NULL OR slug = %(slug)s)
 ORDER BY created_at_ms, import_id;
 
 -- name: abandon_intent
-UPDATE dataset.imports
-SET state = 'ABANDONED', intent = NULL, error = %(error)s, updated_at_ms = %(now_ms)s
-WHERE slug = %(slug)s AND state = 'MERGING';
+WITH abandoned AS (
+  UPDATE dataset.imports
+  SET state = 'ABANDONED', intent = NULL, error = %(error)s, updated_at_ms = %(now_ms)s
+  WHERE slug = %(slug)s AND state = 'MERGING'
+  RETURNING import_id
+)
+DELETE FROM dataset.idempotency
+WHERE promised_by IN (SELECT import_id FROM abandoned);
 
 -- name: find_block_hashes
 SELECT ohlcv_block_hashes, indicator_block_hashes
@@ -195,19 +200,27 @@ INSERT INTO dataset.dataset_versions (
 -- name: find_answer
 SELECT body_sha256, dataset_id, version, report
 FROM dataset.idempotency
-WHERE key = %(key)s AND created_at_ms > %(oldest_ms)s;
+WHERE key = %(key)s AND (version IS NULL OR created_at_ms > %(oldest_ms)s);
 
 -- name: insert_answer
 INSERT INTO dataset.idempotency AS i (
-  key, body_sha256, dataset_id, version, report, created_at_ms
-) VALUES (%(key)s, %(body_sha256)s, %(dataset_id)s, %(version)s, %(report)s, %(now_ms)s)
+  key, body_sha256, dataset_id, version, promised_by, report, created_at_ms
+) VALUES (
+  %(key)s, %(body_sha256)s, %(dataset_id)s, %(version)s, %(promised_by)s, %(report)s, %(now_ms)s
+)
 ON CONFLICT (key) DO UPDATE
 SET body_sha256 = excluded.body_sha256, dataset_id = excluded.dataset_id,
-  version = excluded.version, report = excluded.report, created_at_ms = excluded.created_at_ms
-WHERE i.created_at_ms <= %(oldest_ms)s;
+  version = excluded.version, promised_by = excluded.promised_by, report = excluded.report,
+  created_at_ms = excluded.created_at_ms
+WHERE i.version IS NOT NULL AND i.created_at_ms <= %(oldest_ms)s;
+
+-- name: keep_promise
+UPDATE dataset.idempotency
+SET version = %(version)s, promised_by = NULL, created_at_ms = %(now_ms)s
+WHERE promised_by = %(promised_by)s;
 
 -- name: forget_answers
-DELETE FROM dataset.idempotency WHERE created_at_ms <= %(oldest_ms)s;
+DELETE FROM dataset.idempotency WHERE version IS NOT NULL AND created_at_ms <= %(oldest_ms)s;
 
 -- name: list_versions_before
 SELECT version

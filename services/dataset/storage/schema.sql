@@ -100,10 +100,12 @@ CREATE TABLE dataset.idempotency (
     key text NOT NULL,
     body_sha256 text NOT NULL,
     dataset_id uuid NOT NULL,
-    version integer NOT NULL,
+    version integer,
     report jsonb NOT NULL,
     created_at_ms bigint NOT NULL,
+    promised_by uuid,
     CONSTRAINT idempotency_body_sha256_check CHECK ((body_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT idempotency_given_or_promised CHECK (((version IS NULL) = (promised_by IS NOT NULL))),
     CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 128)))
 );
 CREATE TABLE dataset.imports (
@@ -159,6 +161,8 @@ ALTER TABLE ONLY dataset.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (sequence);
 ALTER TABLE ONLY dataset.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (key);
+ALTER TABLE ONLY dataset.idempotency
+    ADD CONSTRAINT idempotency_promised_by_key UNIQUE (promised_by);
 ALTER TABLE ONLY dataset.imports
     ADD CONSTRAINT imports_pkey PRIMARY KEY (import_id);
 ALTER TABLE ONLY dataset.imports
@@ -188,5 +192,7 @@ ALTER TABLE ONLY dataset.events
     ADD CONSTRAINT events_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES dataset.datasets(dataset_id);
 ALTER TABLE ONLY dataset.idempotency
     ADD CONSTRAINT idempotency_dataset_id_version_fkey FOREIGN KEY (dataset_id, version) REFERENCES dataset.dataset_versions(dataset_id, version);
+ALTER TABLE ONLY dataset.idempotency
+    ADD CONSTRAINT idempotency_promised_by_fkey FOREIGN KEY (promised_by) REFERENCES dataset.imports(import_id);
 ALTER TABLE ONLY dataset.pins
     ADD CONSTRAINT pins_dataset_id_version_fkey FOREIGN KEY (dataset_id, version) REFERENCES dataset.dataset_versions(dataset_id, version);

@@ -109,7 +109,7 @@ async def test_an_append_that_fails_after_its_intent_is_finished_in_the_same_pro
             await service.append(append(slug, key=slug), *TAIL)
         assert await states(migrated, slug) == ["CLEANED", "MERGING"]
         assert (await service.datasets.get(slug))[0].version == 1
-        with pytest.raises(Unavailable):
+        with pytest.raises(AppendUnderWay, match="goes first, and could not be finished"):
             await service.append(append(slug, OHLCV), WORLD.bars_file(310, 320))
         await service.collector.collect()
         assert await states(migrated, slug) == ["CLEANED", "MERGING", "ABANDONED"]

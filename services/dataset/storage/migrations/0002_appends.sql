@@ -21,3 +21,10 @@ CREATE UNIQUE INDEX imports_one_merging ON dataset.imports (slug) WHERE state = 
 DROP INDEX dataset.imports_in_flight;
 CREATE INDEX imports_unfinished ON dataset.imports (state)
   WHERE state NOT IN ('CLEANED', 'REJECTED', 'ABANDONED');
+
+-- The key of an append is taken with its intent: what cannot be undone must not be refused later.
+ALTER TABLE dataset.idempotency
+  ALTER COLUMN version DROP NOT NULL,
+  -- The append that is MERGING and gives the version when it is published.
+  ADD COLUMN promised_by uuid UNIQUE REFERENCES dataset.imports (import_id),
+  ADD CONSTRAINT idempotency_given_or_promised CHECK ((version IS NULL) = (promised_by IS NOT NULL));
