@@ -12,11 +12,11 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from services.shared.errors import Unavailable
+from services.shared.errors import Stage1Error, Unavailable
 from services.shared.settings import PostgresSettings
 
 Connection = psycopg.AsyncConnection[Any]
@@ -25,8 +25,28 @@ Pool = AsyncConnectionPool[Connection]
 log = structlog.get_logger()
 
 
+class UnreadableDsn(Stage1Error):
+    reason = "POSTGRES_DSN_UNREADABLE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "STAGE1_POSTGRES_DSN cannot be read as a connection string: it is "
+            "postgresql://user:password@host:port/database, where a password's %, @, : and / are "
+            "percent-encoded, or host=… user=… password=…."
+        )
+
+
 def conninfo(settings: PostgresSettings) -> str:
+    """Raises UnreadableDsn, before libpq quotes the DSN, and the password in it, in every log."""
     dsn, password = settings.postgres_dsn.get_secret_value(), settings.postgres_password
+    try:
+        named = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise UnreadableDsn from None
+    # A password with @ or / that is not percent-encoded ends up in these.
+    host, ports = str(named.get("host", "")), str(named.get("port", ""))
+    if "@" in host or not re.fullmatch(r"[\d,]*", ports):
+        raise UnreadableDsn
     return make_conninfo(dsn, password=password.get_secret_value()) if password else dsn
 
 
