@@ -38,6 +38,7 @@ from services.dataset.domain.catalogue import (
     Published,
     Repeatable,
     Report,
+    Said,
     VersionChanged,
 )
 from services.dataset.domain.columns import Table
@@ -205,7 +206,6 @@ class Appends:
         blocks = {table: b"".join(hash_.block_hashes) for table, hash_ in hashes.items()}
         publication = Publication(
             import_id=attempt.import_id,
-            kind=ImportKind.APPEND,
             manifest=replace(
                 grown,
                 version=reserved.version,
@@ -215,7 +215,7 @@ class Appends:
                 content_hash=content_hash(*hashes.values()),
                 exported_at_ms=self._clock(),
             ),
-            metadata=base.dataset.metadata,
+            said=Said(),
             is_new=False,
             report=report,
             ohlcv_block_hashes=blocks[Table.OHLCV],

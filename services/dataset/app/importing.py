@@ -23,6 +23,7 @@ from services.dataset.domain.catalogue import (
     Publication,
     Published,
     Repeatable,
+    Said,
     slug_taken,
 )
 from services.dataset.domain.columns import Table
@@ -40,7 +41,6 @@ log = structlog.get_logger()
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
     import_id: UUID
-    kind: ImportKind
     order: ImportOrder
     upload: Upload
     repeatable: Repeatable | None
@@ -71,7 +71,7 @@ class Imports:
             self._staging.uploaded(import_id, order, pieces) as (upload, repeatable),
         ):
             attempt = _Attempt(
-                import_id=import_id, kind=kind, order=order, upload=upload, repeatable=repeatable
+                import_id=import_id, order=order, upload=upload, repeatable=repeatable
             )
             return await self._staging.answer(repeatable) or await self._import_or_answer(attempt)
 
@@ -100,9 +100,8 @@ class Imports:
         return await self._publish(
             Publication(
                 import_id=attempt.import_id,
-                kind=attempt.kind,
                 manifest=manifest,
-                metadata=order.metadata or (base.metadata if base else {}),
+                said=_said(order, manifest, is_new=base is None),
                 is_new=base is None,
                 report=prepared.report(manifest),
                 ohlcv_block_hashes=prepared.block_hashes(Table.OHLCV),
@@ -133,6 +132,17 @@ class Imports:
         await reach("import.published")
         log.info("dataset_published", slug=dataset.slug, version=dataset.version)
         return Published(dataset=dataset, report=publication.report)
+
+
+def _said(order: ImportOrder, manifest: Manifest, *, is_new: bool) -> Said:
+    if is_new:
+        return Said(manifest.symbol, manifest.granularity, manifest.source, order.metadata)
+    return Said(
+        order.symbol or None,
+        order.granularity or None,
+        order.source or None,
+        order.metadata or None,
+    )
 
 
 def _staged(prepared: Prepared, manifest: Manifest) -> list[Staged]:

@@ -144,17 +144,26 @@ class Published:
     report: Report
 
 
+class Said(NamedTuple):
+    """Of a dataset, beside its rows. None leaves it as it then is."""
+
+    symbol: str | None = None
+    granularity: str | None = None
+    source: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Publication:
     """Everything that one transaction makes true; block hashes are end to end.
 
-    An append leaves what is said of the dataset as it then is, its `metadata` too.
+    The manifest was made before, from the dataset as it was; `said` is what the dataset is to
+    be from now on, so that an update that came in between is not undone.
     """
 
     import_id: UUID
-    kind: ImportKind
     manifest: Manifest
-    metadata: Mapping[str, str]
+    said: Said
     is_new: bool
     report: Report
     ohlcv_block_hashes: bytes

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import orjson
 
-from services.dataset.domain.catalogue import ImportKind, Intent, Publication
+from services.dataset.domain.catalogue import Intent, Publication, Said
 from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import from_json, to_json
 from services.dataset.storage.rows import report_of
 
 
 def intent_to_json(publication: Publication) -> dict[str, Any]:
-    """Not the metadata, which an append leaves as it then is, nor the key, which is taken."""
+    """Not the key, which is taken; an append says nothing of the dataset."""
     return {
         "manifest": to_json(publication.manifest),
         "report": asdict(publication.report),
@@ -30,9 +30,8 @@ def intent_of(row: Mapping[str, Any]) -> Intent:
     plain = orjson.loads(row["intent"])
     publication = Publication(
         import_id=import_id,
-        kind=ImportKind.APPEND,
         manifest=from_json(plain["manifest"]),
-        metadata={},
+        said=Said(),
         is_new=False,
         report=report_of(plain["report"]),
         ohlcv_block_hashes=bytes.fromhex(plain["ohlcv_block_hashes"]),

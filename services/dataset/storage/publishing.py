@@ -9,7 +9,6 @@ from psycopg.types.json import Jsonb
 
 from services.dataset.domain.catalogue import (
     Dataset,
-    ImportKind,
     ImportState,
     Publication,
     slug_taken,
@@ -40,22 +39,19 @@ class PublishingRows(AttemptRows, EventRows):
         return dataset_of(row, manifest)  # not by way of what is kept: the COMMIT may fail
 
     async def _put_dataset(self, publication: Publication) -> None:
-        manifest = publication.manifest
+        manifest, metadata = publication.manifest, publication.said.metadata
         values = {
             "dataset_id": manifest.dataset_id,
             "slug": manifest.dataset_slug,
-            "symbol": manifest.symbol,
-            "granularity": manifest.granularity,
-            "source": manifest.source,
-            "metadata": Jsonb(publication.metadata),
+            **publication.said._asdict(),
+            "metadata": None if metadata is None else Jsonb(metadata),
             "version": manifest.version,
         }
         if publication.is_new:
             if not await self._do("insert_dataset", values):
                 raise slug_taken(manifest.dataset_slug)
             return
-        grows = publication.kind is ImportKind.APPEND
-        if not await self._do("grow_dataset" if grows else "advance_dataset", values):
+        if not await self._do("advance_dataset", values):
             raise unknown(manifest.dataset_id)
 
 

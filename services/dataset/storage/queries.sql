@@ -172,14 +172,10 @@ INSERT INTO dataset.datasets (
 
 -- name: advance_dataset
 UPDATE dataset.datasets
-SET symbol = %(symbol)s, granularity = %(granularity)s, source = %(source)s,
-  metadata = %(metadata)s, version = %(version)s,
+SET symbol = coalesce(%(symbol)s, symbol), granularity = coalesce(%(granularity)s, granularity),
+  source = coalesce(%(source)s, source), metadata = coalesce(%(metadata)s, metadata),
+  version = %(version)s,
   updated_at_ms = greatest(created_at_ms, %(now_ms)s)
-WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
-
--- name: grow_dataset
-UPDATE dataset.datasets
-SET version = %(version)s, updated_at_ms = greatest(created_at_ms, %(now_ms)s)
 WHERE dataset_id = %(dataset_id)s AND deleted_at_ms IS NULL;
 
 -- name: insert_version

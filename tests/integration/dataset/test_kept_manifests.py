@@ -17,6 +17,7 @@ from services.dataset.domain.catalogue import (
     Listing,
     Publication,
     Report,
+    Said,
 )
 from services.dataset.storage.postgres import PostgresCatalogue, PostgresTransaction
 from services.shared.clock import system_clock
@@ -75,9 +76,8 @@ async def publish_another(transaction: PostgresTransaction, first: Dataset) -> D
     return await transaction.publish(
         Publication(
             import_id=import_id,
-            kind=ImportKind.IMPORT,
             manifest=replace(first.manifest, version=2),
-            metadata={},
+            said=Said(),
             is_new=False,
             report=Report(notes=(), warnings=(), trimmed_head_rows=0, trimmed_tail_rows=0),
             ohlcv_block_hashes=b"",

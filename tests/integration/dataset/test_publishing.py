@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 
 from services.dataset.app.order import PartBytes
 from services.dataset.app.staging import TooManyImports
+from services.dataset.domain.updates import Update
 from services.shared.errors import AlreadyExists, DataLoss, NotFound, Unavailable
 from services.shared.postgres import Pool
 from services.shared.series.arrow_files import ArrowFiles
 from tests.integration.dataset.inside import Service, files, order, started
+from tests.integration.dataset.mortal import Paused, armed
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -108,6 +111,25 @@ async def test_a_clock_that_steps_back_stops_neither_versions_nor_deletes(
         assert (second.version, second.updated_at_ms) == (2, first.created_at_ms)
         await service.datasets.delete("stepped", force=False)
         await nothing_is_there(service, "stepped")
+
+
+async def test_an_update_while_an_import_is_loading_is_not_undone(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    pause = Paused("import.verified")
+    async with started(migrated, tmp_path) as service:
+        first = (await service.run(order("said"), *files(1))).dataset
+        said = replace(order("said", first.dataset_id), symbol="", granularity="", metadata={})
+        with armed(pause):
+            second = asyncio.create_task(service.run(replace(said, source="file"), *files(2)))
+            await pause.reached.wait()
+            update = Update(symbol="NEW", granularity="60min", source="desk", metadata={"a": "b"})
+            await service.datasets.update("said", update)
+            pause.may_go_on.set()
+            published = (await second).dataset
+        assert (published.version, published.symbol, published.granularity) == (2, "NEW", "60min")
+        assert (published.source, published.metadata) == ("file", {"a": "b"})
+        assert published == (await service.datasets.get("said"))[0]
 
 
 async def test_imports_that_wait_are_bounded_and_a_place_comes_free(
