@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,8 @@ import polars as pl
 
 from services.dataset.domain.times import DAY_MS
 from services.dataset.formats.instants import (
+    BELOW,
+    WORDS,
     days_of_compact,
     time_of_day_ms,
     to_ms,
@@ -22,6 +25,7 @@ from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, 
 
 _NUMBER: Final = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 _EXACT: Final = 2.0**53
+_JUMP: Final = 10  # between magnitudes that one series passes through, values are nearer
 _COMPACT: Final = {8: "YYYYMMDD", 12: "YYYYMMDDHHMM", 14: "YYYYMMDDHHMMSS"}
 
 
@@ -56,12 +60,29 @@ def _look_at_whole(values: Int64s, look: Look) -> None:
     look.range("value", values)
     if not len(values):
         return
+    _look_at_magnitudes(np.abs(values), look)
     for width in _COMPACT:
         if _spans_years(int(values.min()), int(values.max()), width):
             _, time_ms, exists = _read_compact(values, width)
             look.count(f"dates of {width}", exists)
             if width > 8:
                 look.count("not at midnight", time_ms != 0)
+
+
+def _look_at_magnitudes(sizes: Int64s, look: Look) -> None:
+    """By unit; 0 is the same in all."""
+    least, most = int(sizes.min()), int(sizes.max())
+    above = 0.0
+    for unit, below in BELOW:
+        if least < below and most > above:
+            found = sizes if above < least and most < below else _between(sizes, above, below)
+            look.range(unit, found)
+            look.count(unit, len(found))
+        above = below
+
+
+def _between(sizes: Int64s, above: float, below: float) -> Int64s:
+    return sizes[(sizes >= max(above, 1)) & (sizes < below)]
 
 
 def _spans_years(least: int, most: int, width: int) -> bool:
@@ -78,14 +99,28 @@ def _read_compact(values: Int64s, width: int) -> tuple[Int64s, Int64s, Mask]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Strays:
+    """Rows of a time column whose size shows another unit than that of most others."""
+
+    least: int
+    most: int
+    rule: str
+
+    def refuse(self, values: Int64s, places: Places) -> None:
+        sizes = np.abs(values)
+        refuse_rows(places, [(self.rule, (sizes >= self.least) & (sizes <= self.most))])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Epochs:
     """`width` is that of dates without separators, or 0 for a count of `unit` since 1970, which
-    may have fractions."""
+    may have fractions; `strays` are magnitudes of another unit."""
 
     width: int
     unit: Unit | None
     has_fractions: bool
     notes: tuple[str, ...]
+    strays: Strays | None = None
 
     def local(self, stamp: pl.Series, places: Places) -> tuple[Int64s, None]:
         values, scale = self._numbers(stamp, places)
@@ -94,6 +129,8 @@ class Epochs:
             refuse_rows(places, [(f"has no {_COMPACT[self.width]} that exists", ~exists)])
             return days * DAY_MS + time_ms, None
         assert self.unit is not None
+        if self.strays is not None:
+            self.strays.refuse(values // scale, places)
         return to_ms(values, self.unit if scale == 1 else Unit.MS, places), None
 
     def _numbers(self, stamp: pl.Series, places: Places) -> tuple[Int64s, int]:
@@ -128,7 +165,30 @@ def epochs_of(look: Look, name: str, options: Options) -> Epochs:
         raise refused("has times with fractions, which only seconds may have")
     guessed = options.unit is None and not claims_ms
     notes = (unit_note(name, unit),) if guessed else ()
-    return Epochs(width=0, unit=unit, has_fractions=has_fractions, notes=notes)
+    return Epochs(
+        width=0,
+        unit=unit,
+        has_fractions=has_fractions,
+        notes=notes,
+        strays=_strays(look) if options.unit is None else None,
+    )
+
+
+def _strays(look: Look) -> Strays | None:
+    """A file joined of two: what one series passes through has no jump from unit to unit."""
+    found = [unit for unit, _ in BELOW if look.counts[unit]]
+    for place, (lower, upper) in enumerate(pairwise(found), 1):
+        if look.ranges[upper][0] <= _JUMP * look.ranges[lower][1]:
+            continue
+        below, above = found[:place], found[place:]
+        few, many = sorted((below, above), key=lambda units: sum(look.counts[u] for u in units))
+        words = f"{WORDS[few[-1]]}, where others are {WORDS[many[-1]]}"
+        return Strays(
+            least=look.ranges[few[0]][0],
+            most=look.ranges[few[-1]][1],
+            rule=f"has a time that looks like {words} (a given unit is taken for all)",
+        )
+    return None
 
 
 def _floats(stamp: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

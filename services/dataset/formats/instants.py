@@ -21,8 +21,8 @@ from services.dataset.formats.refusal import (
 )
 
 # Magnitudes as DOMAIN §1 draws them: every second up to 2200 lies below 1e10.
-_BELOW: Final = ((Unit.S, 1e10), (Unit.MS, 7.3e12), (Unit.US, 7.3e15), (Unit.NS, 7.3e18))
-_WORDS: Final = {
+BELOW: Final = ((Unit.S, 1e10), (Unit.MS, 7.3e12), (Unit.US, 7.3e15), (Unit.NS, 7.3e18))
+WORDS: Final = {
     Unit.S: "seconds",
     Unit.MS: "milliseconds",
     Unit.US: "microseconds",
@@ -34,20 +34,20 @@ _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
 
 def unit_of(largest: int, name: str, *, claims_ms: bool) -> Unit:
     """The unit of a numeric timestamp column by its largest absolute value."""
-    unit = next((unit for unit, limit in _BELOW if largest < limit), None)
+    unit = next((unit for unit, limit in BELOW if largest < limit), None)
     if unit is None:
         raise refused(f"has {largest} in its time column {name!r}, which is a time in no unit")
     if claims_ms and unit is not Unit.MS:
         raise refused(
             f"is missing: the time column {name!r} should hold milliseconds, but its largest "
-            f"value {largest} looks like {_WORDS[unit]}",
+            f"value {largest} looks like {WORDS[unit]}",
             field="unit",
         )
     return unit
 
 
 def unit_note(name: str, unit: Unit) -> str:
-    return f"The time column {name!r} holds {_WORDS[unit]} since 1970, by its largest value."
+    return f"The time column {name!r} holds {WORDS[unit]} since 1970, by its largest value."
 
 
 def to_ms(values: Int64s, unit: Unit, places: Places) -> Int64s:

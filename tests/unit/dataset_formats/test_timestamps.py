@@ -122,6 +122,37 @@ def test_the_unit_is_that_of_the_largest_value(files: Files) -> None:
     assert any("seconds" in note for note in parsed.notes)
 
 
+@pytest.mark.parametrize(
+    ("stamps", "rule"),
+    [
+        (["1704205860", "1704205920000"], "looks like seconds, where others are milli"),
+        (["1735686000000", "1735689600000000"], "looks like milliseconds, where others are micro"),
+        (["1714572000.0", "1714572001000"], "looks like seconds, where others are milli"),
+    ],
+)
+def test_a_column_whose_unit_changes_is_refused_by_line(
+    files: Files, stamps: list[str], rule: str
+) -> None:
+    assert f"{rule}seconds (a given unit is taken for all) in 1 line: 2" in files.bars_refused(
+        stamped(*stamps)
+    )
+
+
+def test_the_few_rows_of_another_unit_are_told(files: Files) -> None:
+    content = stamped("1735686000000", "1735689600000", "1735693200000000", header="timestamp_ms")
+    assert "looks like microseconds" in files.bars_refused(content)
+    content = stamped("1735686000", "1735689600000", "1735693200000", header="timestamp_ms")
+    assert "looks like seconds, where others are" in files.bars_refused(content)
+
+
+@pytest.mark.parametrize("scale", [1, 1_000, 1_000_000])
+@pytest.mark.parametrize("step_ms", [7 * 24 * HOUR, 91 * 24 * HOUR, 365 * 24 * HOUR])
+def test_one_unit_passes_through_all_magnitudes(files: Files, scale: int, step_ms: int) -> None:
+    expected = [row * step_ms for row in range(-20, 53)]
+    stamps = [str(ms * scale) for ms in expected]
+    assert times(files.bars(stamped(*stamps))) == expected
+
+
 def test_a_unit_overrides_what_looks_like_a_date(files: Files) -> None:
     assert times(files.bars(stamped("20240501", header="time"))) == [epoch_ms(2024, 5, 1)]
     assert times(files.bars(stamped("20240501", header="time"), unit=Unit.S)) == [20_240_501_000]
