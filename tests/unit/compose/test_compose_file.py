@@ -154,6 +154,19 @@ def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
         assert "cap_add" not in service
 
 
+@pytest.mark.parametrize("name", [n for n in OURS if "max_upload_bytes" in OURS[n].model_fields])
+def test_what_is_uploaded_lies_on_a_volume_and_not_in_memory(name: str) -> None:
+    service = SERVICES[name]
+    environment = {**STAGES["runtime"].environment, **service["environment"]}
+    spool = environment["STAGE1_DATA_DIR"] if name == "dataset" else environment["TMPDIR"]
+    mounted = dict(volume.split(":") for volume in service["volumes"])
+    assert spool in mounted.values()
+    assert set(mounted) <= set(COMPOSE["volumes"])
+    made = re.search(r"&& install --directory (.+)", (ROOT / "Dockerfile").read_text("utf-8"))
+    assert made is not None
+    assert spool in made[1].split()  # it belongs to our user, and so does a new volume over it
+
+
 def test_all_wait_for_what_they_need() -> None:
     for name, service in SERVICES.items():
         for needed, how in service.get("depends_on", {}).items():
