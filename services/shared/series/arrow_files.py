@@ -30,6 +30,7 @@ import pyarrow as pa
 import structlog
 
 from services.shared.arrow_stream import Piece, size_of
+from services.shared.errors import DataLoss
 from services.shared.series import (
     TIME,
     Bounds,
@@ -194,15 +195,20 @@ class ArrowFiles:
 
     async def bounds(self, table: str) -> Bounds | None:
         """Of the files, whatever is kept in memory of them. Raises DataLoss for damaged ones."""
-        await self._table(table)
-        there = await in_thread(load_table, table, self._root / table)
-        if there is None:
+        found = await self._table(table)
+        segments = found.segments  # held: so no compaction takes their files away
+        try:
+            there = await in_thread(lambda: [found.loaded(each.path) for each in segments])
+        except FileNotFoundError as error:
+            if not found.dropped:
+                raise DataLoss(f"Table {table} has lost a segment.") from error
+        if found.dropped:
             raise NoSuchTable(f"There is no table {table}.")
-        if not there.segments:
+        if not there:
             return None
-        first_ms = min(segment.first for segment in there.segments)
-        last_ms = max(segment.last for segment in there.segments)
-        return Bounds(there.rows, first_ms, last_ms)
+        first_ms = min(segment.first for segment in there)
+        last_ms = max(segment.last for segment in there)
+        return Bounds(sum(segment.covered_rows for segment in there), first_ms, last_ms)
 
     async def drop(self, table: str) -> None:
         check_table_name(table)

@@ -57,9 +57,12 @@ class Table:
         return self.folder / f"{self.rows:015d}.arrow"
 
     def add(self, path: Path) -> None:
-        segment = load_segment(path, self.stored, TIME)
+        segment = self.loaded(path)
         self.segments = [*self.segments, segment]
         self.rows += segment.covered_rows
+
+    def loaded(self, path: Path) -> Segment:
+        return load_segment(path, self.stored, TIME)
 
     def selected(self, columns: Sequence[str] | None) -> pa.Schema:
         return selected(self.stored, columns)
@@ -73,7 +76,10 @@ def write_empty_table(folder: Path, schema: pa.Schema, key: Sequence[str]) -> No
 
 
 def load_table(name: str, folder: Path) -> Table | None:
-    """None when there is none. Raises DataLoss when its files are not what was written."""
+    """None when there is none. Raises DataLoss when its files are not what was written.
+
+    Takes covered segments away: nobody reads a table that is not open yet.
+    """
     try:
         described = pa.ipc.read_schema(pa.py_buffer((folder / _SCHEMA_FILE).read_bytes()))
     except FileNotFoundError:
@@ -101,7 +107,7 @@ def _is_covered(table: Table, path: Path) -> bool:
     first = named_rows(path)[0]
     if first > table.rows:
         return False
-    return first + load_segment(path, table.stored, TIME).covered_rows <= table.rows
+    return first + table.loaded(path).covered_rows <= table.rows
 
 
 @dataclass(frozen=True, kw_only=True)

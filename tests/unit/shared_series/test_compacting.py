@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.errors import DataLoss
-from services.shared.series import Rows
+from services.shared.series import Bounds, NoSuchTable, Rows
 from services.shared.series import arrow_files as module
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from services.shared.series.compacting import (
@@ -23,6 +24,7 @@ from services.shared.series.compacting import (
 from services.shared.series.segment import named_rows
 from tests.contract.series_store import (
     BARS,
+    MINUTE,
     PREDICTIONS,
     PREDICTIONS_KEY,
     bars,
@@ -67,6 +69,48 @@ async def test_a_reader_under_way_keeps_what_it_began_with(tmp_path: Path) -> No
         rest = [batch async for batch in reader]
         read = pa.Table.from_batches([first, *rest]).to_pylist()
         assert read == expected(0, 70)
+
+
+async def test_bounds_take_nothing_from_a_reader(tmp_path: Path) -> None:
+    async with arrow_files(tmp_path) as store:
+        await small_writes(store, MANY - 1)
+        before = segments(tmp_path, "bars")
+        reader = store.read("bars")
+        await anext(reader)
+        await small_writes(store, 1, first=MANY - 1)
+        assert await store.bounds("bars") == Bounds(80, 0, 79 * MINUTE)
+        assert set(before) < set(segments(tmp_path, "bars"))
+        await reader.aclose()
+
+
+async def test_bounds_beside_compactions_are_those_of_whole_writes(tmp_path: Path) -> None:
+    async with arrow_files(tmp_path) as store:
+        await small_writes(store, 1)
+        writing = asyncio.create_task(small_writes(store, 100, first=1))
+        while not writing.done():
+            found = await store.bounds("bars")
+            assert found is not None
+            assert found.rows % 10 == 0
+            assert found.last_ms == (found.rows - 1) * MINUTE
+        await writing
+
+
+async def test_bounds_of_a_table_that_is_dropped_meanwhile_say_so(tmp_path: Path) -> None:
+    async with arrow_files(tmp_path) as store:
+        for _ in range(50):
+            await small_writes(store, 3)
+            found, _ = await asyncio.gather(
+                store.bounds("bars"), store.drop("bars"), return_exceptions=True
+            )
+            assert found == Bounds(30, 0, 29 * MINUTE) or isinstance(found, NoSuchTable)
+
+
+async def test_bounds_of_a_table_that_has_lost_a_file_tell_the_loss(tmp_path: Path) -> None:
+    async with arrow_files(tmp_path) as store:
+        await small_writes(store, 3)
+        (tmp_path / "bars" / segments(tmp_path, "bars")[1]).unlink()
+        with pytest.raises(DataLoss, match="Table bars has lost a segment"):
+            await store.bounds("bars")
 
 
 async def test_of_rows_with_one_key_the_last_still_counts(tmp_path: Path) -> None:
