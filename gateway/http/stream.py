@@ -18,6 +18,7 @@ from fastapi import Request
 from google.protobuf.message import Message
 from starlette.responses import Response, StreamingResponse
 
+from gateway.http import accept
 from gateway.http.parquet import parquet_pieces
 from services.shared.arrow_stream import Decoder, read_ipc
 from services.shared.rpc.client import Channel
@@ -37,8 +38,8 @@ def chosen(asked: Format | None, request: Request, offered: Sequence[Format]) ->
     """The format asked for by name, else by Accept, else the first one offered."""
     if asked is not None:
         return asked
-    accepted = request.headers.get("accept", "")
-    return next((f for f in offered if MEDIA_TYPES[f] in accepted), offered[0])
+    by_type = {MEDIA_TYPES[form]: form for form in offered}
+    return by_type[accept.best(request.headers.get("accept", ""), list(by_type))]
 
 
 async def arrow(

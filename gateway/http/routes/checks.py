@@ -9,7 +9,7 @@ from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1 import import_pb2
 from starlette.responses import StreamingResponse
 
-from gateway.http import verifying
+from gateway.http import accept, verifying
 from gateway.http.deps import DatasetName, PeersDep
 from gateway.http.media import MayBeEmpty
 from gateway.http.peers import asking
@@ -19,6 +19,7 @@ from gateway.http.shapes import checks as shapes
 from gateway.http.uploading import parts
 
 router = APIRouter(tags=["checks"], route_class=MayBeEmpty)
+_JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
 _REPORT: Final[dict[str, Any]] = {
     "response_model": None,
@@ -60,10 +61,10 @@ async def verify_dataset(
     first = pb.VerifyDatasetRequest(header=header)
     sent = parts.messages(first, files, lambda piece: pb.VerifyDatasetRequest(bytes=piece))
     steps = verifying.steps(peers, sent, parts.fields_of(files))
-    if _EVENTS in request.headers.get("accept", ""):
+    if accept.best(request.headers.get("accept", ""), [_JSON, _EVENTS]) == _EVENTS:
         return StreamingResponse(await verifying.events(steps), media_type=_EVENTS)
     report = await verifying.report(steps)
-    return Response(report.model_dump_json(), media_type="application/json")
+    return Response(report.model_dump_json(), media_type=_JSON)
 
 
 @router.get("/api/store/check")
