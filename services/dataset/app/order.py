@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from services.dataset.domain.columns import Table, Target
+from services.dataset.domain.columns import ColumnType, Table, Target
+from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.timeline import Clock, GapPolicy
 from services.dataset.formats.options import Options
 
@@ -19,6 +20,18 @@ class Part:
     table: Table
     file_name: str
     options: Options
+
+    def with_texts(self, columns: Iterable[str]) -> Part:
+        """These stay text, by our names, whatever their rows hold."""
+        theirs = self.options.columns
+        names = (*self.options.text_columns, *(theirs.get(name, name) for name in columns))
+        options = replace(self.options, text_columns=tuple(dict.fromkeys(names)))
+        return replace(self, options=options)
+
+    def as_known(self, manifest: Manifest) -> Part:
+        """With the columns of text that a version has."""
+        columns = manifest.columns_of(self.table)
+        return self.with_texts(c.name for c in columns if c.type is ColumnType.STRING)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from services.dataset.app.order import Part
 from services.dataset.app.preparing import read_all, told
 from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.catalogue import Counts, Report
-from services.dataset.domain.columns import ColumnType, Table
+from services.dataset.domain.columns import Table
 from services.dataset.domain.growth import Growth, NewRows, grow, refuse_other_columns
 from services.dataset.domain.manifest import Manifest, measurement, watermark
 from services.dataset.domain.overlap import refuse_difference
@@ -51,7 +51,7 @@ async def read_tails(
     series: SeriesStore, base: Manifest, parts: Sequence[Part], paths: Sequence[Path]
 ) -> Tails:
     """The files, under the dataset's columns in their order. Raises InvalidRequest."""
-    parts = [_as_known(part, base) for part in parts]
+    parts = [part.as_known(base) for part in parts]
     files = await in_thread(read_all, parts, paths)
     tails = {}
     for table, file in files.items():
@@ -132,17 +132,6 @@ def report_of(tails: Tails, growth: Growth) -> Report:
             repeated_indicator_rows=known.get(Table.INDICATORS, 0),
         ),
     )
-
-
-def _as_known(part: Part, base: Manifest) -> Part:
-    """Columns of text stay text, whatever the new rows hold."""
-    theirs = part.options.columns
-    text = tuple(
-        theirs.get(column.name, column.name)
-        for column in base.columns_of(part.table)
-        if column.type is ColumnType.STRING
-    )
-    return replace(part, options=replace(part.options, text_columns=text))
 
 
 def _rows_below(rows: pa.Table, watermark_ms: int) -> int:

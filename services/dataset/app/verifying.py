@@ -100,7 +100,9 @@ class Verifying:
             upload.close()
             _refuse_missing(upload.missing())
             async with self._slots:
-                files = await in_thread(_files, order.parts, upload.paths)
+                known = (await self._record(order.name, order.version)).manifest
+                parts = tuple(part.as_known(known) for part in order.parts)
+                files = await in_thread(_files, parts, upload.paths)
                 async with aclosing(self._verify(order, files)) as told:
                     async for step in told:
                         yield step

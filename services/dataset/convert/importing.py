@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -17,7 +17,14 @@ from services.dataset.app.adopting import AdoptOrder
 from services.dataset.app.order import AppendOrder, ImportOrder, Part, PartBytes
 from services.dataset.convert.checks import Checks
 from services.dataset.convert.manifest import CONVENTIONS, POLICIES, claims
-from services.dataset.domain.columns import MAX_COLUMNS, MAX_NAME_BYTES, Table, Target
+from services.dataset.domain.columns import (
+    MAX_COLUMNS,
+    MAX_NAME_BYTES,
+    ColumnType,
+    Table,
+    Target,
+)
+from services.dataset.domain.manifest import ClaimedColumn
 from services.dataset.domain.timeline import Clock, GapPolicy, TimestampConvention
 from services.dataset.formats.options import DateOrder, Format, Options, TimeLayout, Unit
 from services.shared.errors import InvalidRequest, Violation
@@ -106,6 +113,7 @@ def _measurement(checks: Checks, field: str, name: str) -> str | None:
 
 
 def _order(checks: Checks, header: import_pb2.ImportHeader, parts: tuple[Part, ...]) -> ImportOrder:
+    expected = claims(checks, "header.expected", header.expected)
     return ImportOrder(
         slug=checks.slug("header.slug", header.slug),
         dataset_id=checks.uuid("header.dataset_id", header.dataset_id),
@@ -113,13 +121,19 @@ def _order(checks: Checks, header: import_pb2.ImportHeader, parts: tuple[Part, .
         granularity=checks.text("header.granularity", header.granularity, 16),
         source=checks.text("header.source", header.source, 200),
         metadata=checks.metadata("header.metadata", header.metadata),
-        parts=parts,
+        parts=tuple(_as_claimed(part, expected.get("columns", ())) for part in parts),
         clock=clock_of(checks, header),
         targets=_targets(checks, header),
-        expected=claims(checks, "header.expected", header.expected),
+        expected=expected,
         idempotency_key=checks.text("header.idempotency_key", header.idempotency_key, 128),
         header_sha256=_digest(header),
     )
+
+
+def _as_claimed(part: Part, columns: Iterable[ClaimedColumn]) -> Part:
+    """With the columns of text of the manifest that came along."""
+    text = {"table": part.table, "type": ColumnType.STRING}
+    return part.with_texts(name for name, said in columns if text.items() <= said.items())
 
 
 def append_order(request: dataset_service_pb2.AppendBarsRequest, max_bytes: int) -> AppendOrder:
@@ -221,6 +235,7 @@ def part_of(checks: Checks, field: str, part: import_pb2.ImportPart, max_bytes: 
             separator=_separator(checks, f"{field}.separator", part.separator),
             decimal=_decimal(checks, f"{field}.decimal", part.decimal),
             columns=_renamed(checks, f"{field}.rename", part.rename),
+            text_columns=_names(checks, f"{field}.text_columns", part.text_columns),
             timestamp_column=checks.as_sent(
                 f"{field}.timestamp_column", part.timestamp_column, MAX_NAME_BYTES
             )
@@ -244,6 +259,11 @@ def _renamed(checks: Checks, field: str, rename: Mapping[str, str]) -> dict[str,
         )
         for ours, theirs in rename.items()
     }
+
+
+def _names(checks: Checks, field: str, names: Sequence[str]) -> tuple[str, ...]:
+    checks.at_most(field, len(names), MAX_COLUMNS)
+    return tuple(checks.as_sent(field, name, MAX_NAME_BYTES, needed=True) for name in names)
 
 
 def _separator(checks: Checks, field: str, separator: str) -> str | None:

@@ -84,4 +84,5 @@ def _part_to_proto(part: Part) -> import_pb2.ImportPart:
         market=used.market or "",
         decimal=used.decimal or "",
         member=used.member or "",
+        text_columns=used.text_columns,
     )

@@ -40,6 +40,7 @@ class ColumnarSource:
     open: Callable[[], Iterator[pa.RecordBatch]]
     names: tuple[str, ...]
     columns: Columns
+    text_columns: AbstractSet[str]
     options: Options
 
     @property
@@ -174,14 +175,17 @@ def _source(
         names = tuple(UNNAMED if name == _PANDAS_INDEX else name for name in schema.names)
     if len(set(names)) != len(names):
         raise refused(f"has columns of the same name among {named(names)}")
-    types = zip(names, schema.types, strict=True)
-    moments = [name for name, type_ in types if pa.types.is_temporal(type_)]
+    types = dict(zip(names, schema.types, strict=True))
+    moments = [name for name, type_ in types.items() if pa.types.is_temporal(type_)]
+    columns = columns_of(names, kind, options, moments=moments)
+    texts = {theirs for _, theirs in columns.values if theirs and _is_text(types[theirs])}
     return ColumnarSource(
         format=format_,
         why=why,
         open=opened,
         names=names,
-        columns=columns_of(names, kind, options, moments=moments),
+        columns=columns,
+        text_columns=texts | {*options.text_columns},
         options=options,
     )
 

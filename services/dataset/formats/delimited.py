@@ -46,9 +46,13 @@ class TextSource:
     @cached_property
     def decimals(self) -> Decimals:
         values = [theirs for _, theirs in self.columns.values]
-        words = [name for name in values if name not in self.options.text_columns]
+        words = [name for name in values if name not in self.text_columns]
         frame = self.sample().frame
         return decimals_of(frame.select(words), self.text.separator, self.options)
+
+    @property
+    def text_columns(self) -> AbstractSet[str]:
+        return frozenset(self.options.text_columns)
 
     def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
         """TSSB databases and CSV are read alike; the label tells what the file looks like."""

@@ -46,7 +46,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """`prices` are numbers whatever they hold; `kept` stay text, asked for by the user."""
+    """`prices` are numbers whatever they hold; `kept` are text, asked for or by type."""
 
     prices: AbstractSet[str]
     kept: AbstractSet[str]
@@ -64,7 +64,7 @@ class Judge:
         columns: list[pl.Series] = []
         for name in frame.columns:
             series = frame[name]
-            if series.dtype == pl.String and (name not in self.kept or name in self.prices):
+            if series.dtype == pl.String and name not in self.kept:
                 series, wrong_rows = self._of_text(series, places, seen, name in texts)
                 broken.extend(wrong_rows)
             columns.append(series)

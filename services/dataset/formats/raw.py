@@ -43,6 +43,10 @@ class Source(Protocol):
     @property
     def decimals(self) -> Decimals: ...
 
+    @property
+    def text_columns(self) -> AbstractSet[str]:
+        """Text whatever it holds, unless it is a price: asked for, or by its type."""
+
     def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
         """The format, which may hang on the time column being YYYYMMDD, and how it was known."""
 

@@ -108,7 +108,8 @@ def _source(content: Content, kind: Kind, options: Options) -> Source:
 def _gathered(source: Source, kind: Kind, options: Options, folder: Path) -> Gathered:
     """In a second pass when a column turns out not to be what its first rows look like."""
     prices = {name for ours, name in source.columns.values if kind is Kind.OHLCV and ours in BARS}
-    judge = Judge(prices=prices, kept=frozenset(options.text_columns), decimals=source.decimals)
+    kept = source.text_columns - prices
+    judge = Judge(prices=prices, kept=kept, decimals=source.decimals)
     sample = source.sample()
     odd = odd_columns(sample.frame.select([theirs for _, theirs in source.columns.values]))
     texts = judge.judged(sample.frame.select(odd), sample.places, frozenset()).seen.texts()

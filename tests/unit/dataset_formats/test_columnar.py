@@ -225,3 +225,19 @@ def test_a_file_cut_off_is_refused(files: Files) -> None:
     stream = arrow_stream(table)
     for end in (len(stream) - 9, len(stream) // 2, 12):
         files.bars_refused(stream[:end])
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_column_of_text_stays_text_whatever_it_holds(files: Files, write: Any) -> None:
+    stamps = pa.array([MAY_1_14H, MAY_1_14H + HOUR])
+    table = bars(stamps).append_column("code", pa.array(["001", "2"]))
+    table = table.append_column("none", pa.array([None, None], pa.string()))
+    parsed = files.bars(write(table))
+    assert parsed.table == table
+    assert any("Columns of text: 'code', 'none'" in note for note in parsed.notes)
+
+
+def test_prices_written_as_text_are_numbers(files: Files) -> None:
+    table = bars(pa.array([MAY_1_14H, MAY_1_14H + HOUR]))
+    written = table.set_column(1, "open", pa.array(["1.0", "1.5"]))
+    assert files.bars(parquet(written)).table == table

@@ -305,6 +305,7 @@ class ImportPart(_message.Message):
     MARKET_FIELD_NUMBER: _builtins.int
     DECIMAL_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
+    TEXT_COLUMNS_FIELD_NUMBER: _builtins.int
     table: _dataset_pb2.Table.ValueType
     """OHLCV or INDICATORS."""
     file_name: _builtins.str
@@ -331,6 +332,12 @@ class ImportPart(_message.Message):
         entries; names of at most 127 characters.
         """
 
+    @_builtins.property
+    def text_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """File columns kept as text though they hold numbers. At most 2,000; of at most
+        127 characters. Those that an expected manifest calls text need not be named.
+        """
+
     def __init__(
         self,
         *,
@@ -347,10 +354,11 @@ class ImportPart(_message.Message):
         market: _builtins.str = ...,
         decimal: _builtins.str = ...,
         member: _builtins.str = ...,
+        text_columns: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["date_order", b"date_order", "decimal", b"decimal", "file_name", b"file_name", "format", b"format", "market", b"market", "member", b"member", "rename", b"rename", "separator", b"separator", "table", b"table", "time_layout", b"time_layout", "timestamp_column", b"timestamp_column", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date_order", b"date_order", "decimal", b"decimal", "file_name", b"file_name", "format", b"format", "market", b"market", "member", b"member", "rename", b"rename", "separator", b"separator", "table", b"table", "text_columns", b"text_columns", "time_layout", b"time_layout", "timestamp_column", b"timestamp_column", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
