@@ -77,7 +77,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             watches=Watches(catalogue=catalogue, bell=bell, clock=system_clock),
             imports=imports,
             appends=appends,
-            adoptions=Adoptions(imports=imports, series=series),
+            adoptions=Adoptions(imports=imports, catalogue=catalogue, series=series),
             sniffing=Sniffing(spool=spool, sessions=exchange_sessions),
             bars=bars,
             describing=Describing(bars=bars, series=series),

@@ -66,14 +66,17 @@ class Imports:
                 await _base(catalogue, order)
             return order.slug
 
-        async with (
-            self._staging.attempt(kind, admit) as import_id,
-            self._staging.uploaded(import_id, order, pieces) as (upload, repeatable),
-        ):
-            attempt = _Attempt(
-                import_id=import_id, order=order, upload=upload, repeatable=repeatable
-            )
-            return await self._staging.answer(repeatable) or await self._import_or_answer(attempt)
+        # The bytes of an adoption are the store's: they may have grown when it is asked again.
+        asked = _asked(order) if kind is ImportKind.ADOPTION else None
+        async with self._staging.attempt(kind, admit) as import_id:
+            if answered := await self._staging.answer(asked):
+                return answered
+            async with self._staging.uploaded(import_id, order, pieces) as (upload, sent):
+                attempt = _Attempt(
+                    import_id=import_id, order=order, upload=upload, repeatable=asked or sent
+                )
+                answered = await self._staging.answer(attempt.repeatable)
+                return answered or await self._import_or_answer(attempt)
 
     async def _import_or_answer(self, attempt: _Attempt) -> Published:
         """The same request twice at once: the slower one gives the answer of the faster."""
@@ -132,6 +135,11 @@ class Imports:
         await reach("import.published")
         log.info("dataset_published", slug=dataset.slug, version=dataset.version)
         return Published(dataset=dataset, report=publication.report)
+
+
+def _asked(order: ImportOrder) -> Repeatable | None:
+    key = order.idempotency_key
+    return Repeatable(key, order.header_sha256) if key else None
 
 
 def _said(order: ImportOrder, manifest: Manifest, *, is_new: bool) -> Said:

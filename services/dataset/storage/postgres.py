@@ -108,6 +108,10 @@ class PostgresTransaction(PublishingRows, HistoryRows, InspectionRows):
         await self._do("abandon_intent", {**buried, "error": error})
         return tables_in(await self._all("tables_of_dataset", values))
 
+    async def watermarks(self, tables: Sequence[str]) -> Mapping[str, int]:
+        rows = await self._all("watermarks_of_tables", {"tables": list(tables)})
+        return {row["table"]: row["below_ms"] for row in rows}
+
     async def _dataset(self, row: Mapping[str, Any]) -> Dataset:
         """Whether it is there is always asked."""
         return dataset_of(row, await self._manifest(row["dataset_id"], row["version"]))

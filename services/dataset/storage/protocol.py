@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
@@ -138,6 +138,9 @@ class CatalogueTransaction(Protocol):
 
     async def published(self, running: Sequence[UUID]) -> Sequence[UUID]:
         """Imports that are PUBLISHED and not cleaned, but for those still under way."""
+
+    async def watermarks(self, tables: Sequence[str]) -> Mapping[str, int]:
+        """Of those of these that published versions read, each as the newest of them has it."""
 
     async def tables_of_the_dead(self, tables: Sequence[str]) -> Sequence[str]:
         """Which of these belong to deleted datasets, to imports that came to nothing, or were

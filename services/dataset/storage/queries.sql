@@ -68,6 +68,18 @@ SELECT ohlcv_measurement, indicator_measurement
 FROM dataset.dataset_versions
 WHERE dataset_id = %(dataset_id)s;
 
+-- name: watermarks_of_tables
+SELECT t.name AS table, max(t.last_ms) + 1 AS below_ms
+FROM dataset.datasets d
+JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
+CROSS JOIN LATERAL (
+  VALUES
+    (v.ohlcv_measurement, v.last_ohlcv_timestamp_ms),
+    (v.indicator_measurement, v.last_indicator_timestamp_ms)
+) AS t (name, last_ms)
+WHERE d.deleted_at_ms IS NULL AND t.name = ANY(%(tables)s)
+GROUP BY t.name;
+
 -- name: tables_of_the_dead
 SELECT v.ohlcv_measurement, v.indicator_measurement
 FROM dataset.dataset_versions v
@@ -95,7 +107,7 @@ SELECT last_version FROM dataset.slugs WHERE slug = %(slug)s FOR UPDATE;
 
 -- name: intend_import
 UPDATE dataset.imports
-SET state = 'MERGING', intent = %(intent)s, updated_at_ms = %(now_ms)s
+SET state = 'MERGING', intent = %(intent)s, had_intent = true, updated_at_ms = %(now_ms)s
 WHERE import_id = %(import_id)s AND state = 'VERIFIED';
 
 -- name: list_intents
@@ -308,7 +320,12 @@ WHERE d.deleted_at_ms IS NULL;
 
 -- name: newest_of_tables
 SELECT DISTINCT ON (t.name)
-  d.slug, v.version, t.name AS table, t.rows, t.first_ms, t.last_ms
+  d.slug, v.version, t.name AS table, t.rows, t.first_ms, t.last_ms,
+  EXISTS (
+    SELECT FROM dataset.imports i
+    WHERE i.slug = d.slug AND i.version = v.version + 1 AND i.had_intent
+      AND i.state IN ('MERGING', 'ABANDONED')
+  ) AS may_go_on
 FROM dataset.datasets d
 JOIN dataset.dataset_versions v ON v.dataset_id = d.dataset_id
 CROSS JOIN LATERAL (

@@ -104,6 +104,7 @@ async def started(
         )
         if recover:
             await service.collector.recover()
+            await service.collector.collect()
         yield service
 
 
@@ -129,7 +130,7 @@ def service_on(
     return Service(
         imports=imports,
         appends=Appends(staging=staging, merges=merges, clock=clock, sessions=exchange_sessions),
-        adoptions=Adoptions(imports=imports, series=staging.series),
+        adoptions=Adoptions(imports=imports, catalogue=staging.catalogue, series=staging.series),
         collector=Collector(staging=staging, merges=merges),
         datasets=Datasets(catalogue=catalogue, series=series),
         catalogue=catalogue,
