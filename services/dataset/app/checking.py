@@ -50,7 +50,7 @@ class Checking:
             *_unfinished(inventory, self._clock()),
         ]
         for record in inventory.tables:
-            if record.table in before | after and await self._measured(inventory, record):
+            if record.table in before | after and await self._measured(record):
                 found += await self._measured_again(record)
         return CheckReport(
             findings=tuple(found),
@@ -69,23 +69,16 @@ class Checking:
         known = {known.table: known for known in inventory.tables}
         if record.table not in known:
             return []
-        return await self._measured(inventory, known[record.table])
+        return await self._measured(known[record.table])
 
-    async def _measured(self, inventory: Inventory, record: TableRecord) -> list[Finding]:
+    async def _measured(self, record: TableRecord) -> list[Finding]:
         try:
             bounds = await self._series.bounds(record.table)
         except NoSuchTable:
             return []  # deleted since
         except DataLoss as error:
             return [Finding(reason="UNREADABLE", message=str(error), subject=record.table)]
-        return list(_differences(record, bounds, _growing(inventory, record)))
-
-
-def _growing(inventory: Inventory, record: TableRecord) -> bool:
-    """Whether there may be rows beyond the last version: of an append that is being merged."""
-    merging = {a.slug for a in inventory.attempts if a.state is ImportState.MERGING}
-    just_published = {a.slug for a in inventory.attempts if a.state is ImportState.PUBLISHED}
-    return record.slug in merging | just_published
+        return list(_differences(record, bounds))
 
 
 def _missing(inventory: Inventory, there: set[str]) -> Iterator[Finding]:
@@ -123,10 +116,10 @@ def _rounded(ms: int) -> str:
     return duration(ms // 60_000 * 60_000)
 
 
-def _differences(record: TableRecord, bounds: Bounds | None, is_growing: bool) -> Iterator[Finding]:
+def _differences(record: TableRecord, bounds: Bounds | None) -> Iterator[Finding]:
     """Further rows may be those of an append; anything less, or other, may not."""
     rows = bounds.rows if bounds else 0
-    if rows < record.rows or (rows > record.rows and not is_growing):
+    if rows < record.rows or (rows > record.rows and not record.may_go_on):
         message = (
             f"The table has {rows} rows, and version {record.version} of {record.slug} "
             f"has {record.rows}."
@@ -134,7 +127,8 @@ def _differences(record: TableRecord, bounds: Bounds | None, is_growing: bool) -
         yield Finding(reason="ROW_COUNT", message=message, subject=record.table)
     if bounds is None:
         return
-    ends_otherwise = bounds.last_ms != record.last_ms and not (is_growing and rows > record.rows)
+    goes_on = record.may_go_on and rows > record.rows
+    ends_otherwise = bounds.last_ms != record.last_ms and not goes_on
     if bounds.first_ms != record.first_ms or ends_otherwise:
         message = (
             f"The rows go from {told_time(bounds.first_ms)} to {told_time(bounds.last_ms)}, and "

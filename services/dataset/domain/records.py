@@ -52,7 +52,10 @@ class VersionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRecord:
-    """A series table as the newest version that reads it has it."""
+    """A series table as the newest version that reads it has it.
+
+    It `may_go_on` with rows that nobody reads, of an append that is being merged or was overtaken.
+    """
 
     slug: str
     version: int
@@ -60,6 +63,7 @@ class TableRecord:
     rows: int
     first_ms: int
     last_ms: int
+    may_go_on: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -318,12 +318,16 @@ class TestStore:
 
     async def test_an_append_that_is_not_through_is_named(self, store: Store) -> None:
         await store.sql(
-            "UPDATE dataset.imports SET state = 'MERGING', intent = '{}' WHERE slug ="
+            "UPDATE dataset.imports SET state = 'MERGING', intent = '{}', had_intent = true"
+            " WHERE slug ="
             " (SELECT slug FROM dataset.datasets WHERE dataset_id = %(id)s)"
         )
         assert await store.checked() == set()
         slug = store.manifest.dataset_slug
         assert await store.checked(later_ms=STUCK_MS) == {("UNFINISHED_APPEND", slug)}
+        await store.sql(  # nobody could finish it
+            "UPDATE dataset.imports SET state = 'CLEANED', intent = NULL WHERE state = 'MERGING'"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,9 @@ ALTER TABLE dataset.imports
   -- Of an append while it is MERGING: all that its publishing transaction is to make true, so
   -- that whoever comes later can finish it without the upload.
   ADD COLUMN intent jsonb CHECK (jsonb_typeof(intent) = 'object'),
+  -- Stays when the intent is gone: rows of such an append may lie beyond the version before, for
+  -- ever where a store cannot delete them, even if it was overtaken.
+  ADD COLUMN had_intent boolean NOT NULL DEFAULT false CHECK (had_intent OR intent IS NULL),
   DROP CONSTRAINT imports_state_check,
   ADD CONSTRAINT imports_state_check CHECK (state IN (
     'RECEIVED', 'SPOOLED', 'LOADING', 'VERIFIED', 'MERGING', 'PUBLISHED', 'CLEANED', 'REJECTED',
