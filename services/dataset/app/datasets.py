@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
+
 from services.dataset.app.pages import Page, filled
 from services.dataset.domain.catalogue import Dataset, DatasetPinned, Listing
 from services.dataset.domain.events import EventKind
 from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.updates import Update, updated
 from services.dataset.storage.protocol import Catalogue
+from services.shared.errors import Stage1Error
 from services.shared.series import SeriesStore
+
+log = structlog.get_logger()
 
 
 class Datasets:
@@ -61,7 +66,7 @@ class Datasets:
     async def delete(self, name: UUID | str, *, force: bool) -> None:
         """Raises DatasetPinned unless forced or nobody needs it.
 
-        It goes on when its caller gives up: after the COMMIT nobody else drops the tables.
+        It goes on when its caller gives up, so that the tables go at once where they can.
         """
         removal = asyncio.create_task(self._remove(name, force))
         self._removals.add(removal)
@@ -81,9 +86,11 @@ class Datasets:
                 raise DatasetPinned(_pinned(name, holders))
             tables = await catalogue.bury(dataset_id)
             await catalogue.note(EventKind.DELETED, dataset_id)
-        # After the commit: what a crash leaves here is dropped at the next start.
-        for table in tables:
-            await self._series.drop(table)
+        try:
+            for table in tables:
+                await self._series.drop(table)
+        except Stage1Error as error:  # the dataset is gone; its tables are left to the collector
+            log.warning("tables_not_dropped", dataset=str(name), error=str(error))
 
 
 def _pinned(name: UUID | str, holders: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from services.dataset.app.checking import Checking
+from services.dataset.app.datasets import Datasets
 from services.dataset.domain.catalogue import AppendUnderWay, Published
 from services.dataset.domain.columns import Table
 from services.dataset.storage.postgres import PostgresCatalogue
@@ -123,6 +125,31 @@ async def test_an_append_that_fails_after_its_intent_is_finished_in_the_same_pro
         assert "MERGING" not in await states(migrated, slug)
 
 
+class Untouched:
+    """A series store that notes what is asked of it, and never answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def unanswered(*_: Any, **__: Any) -> None:
+            self.asked.append(name)
+            raise Unavailable("The series store does not answer.")
+
+        return unanswered
+
+
+async def test_a_start_does_not_wait_for_the_series_store(migrated: Pool, tmp_path: Path) -> None:
+    async with started(migrated, tmp_path) as service:
+        await imported(service, "at_once")
+        await trapped("append.intended", service, "at_once")
+    store = Untouched()
+    async with started(migrated, tmp_path, series=lambda _: store, recover=False) as service:
+        await service.collector.recover()
+        assert store.asked == []
+        assert await states(migrated, "at_once") == ["CLEANED", "MERGING"]
+
+
 async def test_a_start_without_the_series_store_is_made_good_later(
     migrated: Pool, tmp_path: Path
 ) -> None:
@@ -147,7 +174,7 @@ async def test_a_start_without_the_series_store_is_made_good_later(
                 resumed.set()
 
         with armed(note):
-            async with service.collector.collecting(0.01):
+            async with service.collector.collecting(3600):
                 await resumed.wait()
         await service.collector.collect()
         assert await check(service, "late_store") == 2
@@ -238,6 +265,20 @@ async def test_a_delete_ends_an_append_that_has_its_intent(migrated: Pool, tmp_p
         assert again.dataset.version == 2
 
 
+async def test_a_delete_while_the_series_store_is_away_is_done_and_tidied_later(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    async with started(migrated, tmp_path) as service:
+        await imported(service, "tidied")
+        away = Unsteady(service.series, "drop")
+        await Datasets(catalogue=service.catalogue, series=away).delete("tidied", force=False)
+        with pytest.raises(NotFound):
+            await service.datasets.get("tidied")
+        assert len(await service.tables_of("tidied")) == 2
+        await service.collector.collect()
+        assert await service.tables_of("tidied") == set()
+
+
 async def test_a_new_version_ends_an_append_that_cannot_be_finished(
     migrated: Pool, tmp_path: Path
 ) -> None:
@@ -252,6 +293,36 @@ async def test_a_new_version_ends_an_append_that_cannot_be_finished(
         assert await check(service, "superseded") == 2
         bars = await read_version(service, first, Table.OHLCV)
         assert bars.drop_columns("index").equals(WORLD.bars.slice(0, 300))
+
+
+async def test_rows_of_an_append_that_was_merged_and_overtaken_are_no_damage(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    async with started(migrated, tmp_path) as service:
+        first = (await imported(service, "leftover")).dataset
+        await trapped("append.merged", service, "leftover")
+        assert await findings(service, "leftover") == set()
+        whole = WORLD.files((0, 310), (0, 254))
+        await service.run(order("leftover", first.dataset_id), *whole)
+        await service.collector.collect()
+        assert await findings(service, "leftover", later_ms=24 * 3600 * 1000) == set()
+        table = first.manifest.ohlcv_measurement
+        bounds = await service.series.bounds(table)
+        assert bounds is not None
+        assert bounds.rows == 310
+        await service.series.drop(table)
+        await service.series.create(table, WORLD.bars.schema)
+        assert await findings(service, "leftover") == {("ROW_COUNT", table)}
+
+
+async def findings(service: Service, slug: str, *, later_ms: int = 0) -> set[tuple[str, str]]:
+    checking = Checking(
+        catalogue=service.catalogue,
+        series=service.series,
+        clock=lambda: system_clock() + later_ms,
+    )
+    found = (await checking.run()).findings
+    return {(f.reason, f.subject) for f in found if f.subject.startswith(slug)}
 
 
 async def test_an_attempt_that_could_not_be_undone_is_ended_by_the_collector(
