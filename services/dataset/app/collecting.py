@@ -1,8 +1,9 @@
 """What is left to do when a process, a store or a connection went away in the middle.
 
-Appends that have their intent are finished, attempts that lost are ended, and the tables
-nobody needs are dropped: at the start, and from time to time. Everything here can be
-repeated, by two processes at once too.
+Attempts of the process before are ended at the start. Appends that have their intent are
+finished, attempts that lost are ended, and the tables nobody needs are dropped as soon as the
+service is up, and from time to time. Everything here can be repeated, by two processes at once
+too.
 """
 
 from __future__ import annotations
@@ -28,18 +29,17 @@ class Collector:
     async def recover(self) -> None:
         """At start, before there are imports: no process is left that could end those of before.
 
-        A series store that does not answer stops nothing here: there is a next time.
+        The series store is not asked: a start does not wait for it.
         """
         self._staging.forget_uploads()
         async with self._staging.catalogue.transaction() as catalogue:
             ended = await catalogue.abandon("The service ended during it.", None)
         if ended:
             log.info("imports_abandoned", count=ended)
-        await self._try_to_collect()
 
     @asynccontextmanager
     async def collecting(self, every_seconds: float) -> AsyncIterator[None]:
-        """From time to time while the block lasts."""
+        """At once, and from time to time while the block lasts."""
         task = asyncio.create_task(self._run(every_seconds))
         try:
             yield
@@ -49,8 +49,8 @@ class Collector:
 
     async def _run(self, every_seconds: float) -> None:
         while True:
-            await asyncio.sleep(every_seconds)
             await self._try_to_collect()
+            await asyncio.sleep(every_seconds)
 
     async def _try_to_collect(self) -> None:
         try:
