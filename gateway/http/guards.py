@@ -5,7 +5,6 @@ Plain ASGI: nothing here holds a body, so streams stay streams.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Sequence, Set
@@ -18,7 +17,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import errors
+from gateway.http.conditional import Conditional
 from gateway.http.errors import Forbidden
+from gateway.http.guard import Guard
+from gateway.http.heads import Heads
 from services.shared.errors import Stage1Error
 from services.shared.rpc.guards import new_request_id
 
@@ -42,24 +44,11 @@ log = structlog.get_logger()
 def install(app: FastAPI, *, max_upload_bytes: int, allowed_hosts: Sequence[str]) -> None:
     """Starlette runs what was added last first."""
     app.add_middleware(Conditional)
+    app.add_middleware(Heads)
     app.add_middleware(BodyLimit, max_upload_bytes=max_upload_bytes)
     app.add_middleware(SameOrigin, allowed_hosts=frozenset(allowed_hosts))
     app.add_middleware(Crashes)
     app.add_middleware(RequestLog)
-
-
-class Guard:
-    """Around requests only; start and stop of the application pass by."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self._answer if scope["type"] == "http" else self._app
-        await answer(scope, receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotImplementedError
 
 
 class RequestLog(Guard):
@@ -206,41 +195,3 @@ class BodyLimit(Guard):
             return message
 
         await self._app(scope, counting, send)
-
-
-class Conditional(Guard):
-    """ETags for JSON answers that come in one piece; 304 for those the caller has."""
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "GET":
-            await self._app(scope, receive, send)
-            return
-        known = Headers(scope=scope).get("if-none-match", "")
-        start: Message | None = None
-
-        async def tagging(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.OK:
-                start = message
-                return
-            if start is not None:
-                begun, start = start, None
-                if not message.get("more_body") and _tag(begun, message["body"]) in known:
-                    begun, message = _unchanged(begun), {**message, "body": b""}
-                await send(begun)
-            await send(message)
-
-        await self._app(scope, receive, tagging)
-
-
-def _tag(start: Message, body: bytes) -> str:
-    headers = MutableHeaders(scope=start)
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers.setdefault("etag", tag)
-    return headers["etag"]
-
-
-def _unchanged(start: Message) -> Message:
-    headers = MutableHeaders(scope=start)
-    del headers["content-length"], headers["content-type"]
-    return {**start, "status": HTTPStatus.NOT_MODIFIED}

@@ -43,6 +43,8 @@ async def test_arrow_says_the_same_as_json(client: httpx.AsyncClient) -> None:
     by_accept = await client.get(path, headers={"accept": ARROW})
     assert by_format.headers["content-type"] == ARROW
     assert by_format.content == by_accept.content
+    by_quality = await client.get(path, headers={"accept": f"application/json;q=0.5, {ARROW}"})
+    assert by_quality.content == by_format.content
     assert table(by_format).to_pylist() == (await client.get(path)).json()["rows"]
 
 
@@ -131,6 +133,37 @@ async def test_rows_the_caller_has_are_304_before_any_is_read(client: httpx.Asyn
         f"{path}&format=arrow", headers={"if-none-match": first.headers["etag"]}
     )
     assert other.status_code == 200
+    assert (await client.get(path, headers={"if-none-match": "*"})).status_code == 304
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "arrow", "parquet"])
+async def test_head_is_get_without_the_body(client: httpx.AsyncClient, form: str) -> None:
+    path = f"/api/datasets/eurusd_1h/ohlcv?format={form}"
+    wanted = (await client.get(path)).headers
+    answer = await client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert {n: answer.headers[n] for n in ("etag", "content-type")} == {
+        n: wanted[n] for n in ("etag", "content-type")
+    }
+    known = await client.head(path, headers={"if-none-match": answer.headers["etag"]})
+    assert known.status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/datasets/eurusd_1h", 200),
+        ("/api/datasets/nobody", 404),
+        ("/api/datasets/events", 200),
+        ("/docs", 200),
+        ("/api/datasets/sniff", 404),
+    ],
+)
+async def test_head_of_any_path_has_the_status_of_get(
+    client: httpx.AsyncClient, path: str, status: int
+) -> None:
+    answer = await client.head(path)
+    assert (answer.status_code, answer.content) == (status, b"")
 
 
 async def test_rows_backwards_begin_with_the_last(client: httpx.AsyncClient) -> None:

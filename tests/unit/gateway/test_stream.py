@@ -4,6 +4,7 @@ import math
 
 import orjson
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +39,15 @@ def test_rows_as_arrays_are_the_rows(rows: list[tuple[int, float | None]]) -> No
 def test_an_etag_depends_on_all_it_is_made_of() -> None:
     assert conditional.tag("a", 1) == conditional.tag("a", 1)
     assert len({conditional.tag("a", 1), conditional.tag("a", 2), conditional.tag("b", 1)}) == 3
+
+
+def test_an_etag_is_of_one_version_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = conditional.tag("a")
+    monkeypatch.setattr(conditional, "_PROGRAM", "0.0.0")
+    assert conditional.tag("a") != before
+
+
+@pytest.mark.parametrize("known", ["*", ' "x"', 'W/"x"', '"y", "x"'])
+def test_a_tag_the_caller_has_is_known(known: str) -> None:
+    assert conditional.matches(known, '"x"')
+    assert not conditional.matches(known.replace("x", "z").replace("*", ""), '"x"')
