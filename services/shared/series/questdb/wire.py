@@ -2,7 +2,8 @@
 
 http.client in threads: for bodies of megabytes httpx takes five times the CPU.
 Everything that is asked here may be repeated, so what a lost connection leaves
-open is asked again, a few times within seconds.
+open is asked again: at once where it was an old one, which the server may have
+closed long ago, and then a few times within seconds.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ class Wire:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for connection in self._idle:
-            connection.close()
+        self._close_idle()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """In threads of the store's own: a slow server must not keep others from theirs.
@@ -118,7 +118,20 @@ class Wire:
         return Unavailable("QuestDB does not answer; the same call may work later.", cause=why)
 
     def _get(self, target: str, seconds: float) -> tuple[int, bytes]:
-        connection = self._connection(seconds)
+        connection = self._idle_connection()
+        if connection is not None:
+            try:
+                return self._answer(connection, target, seconds)
+            except TimeoutError:
+                raise
+            except (OSError, HTTPException):
+                self._close_idle()  # one that hung up has hung up on all
+        return self._answer(self._new_connection(), target, seconds)
+
+    def _answer(self, connection: HTTPConnection, target: str, seconds: float) -> tuple[int, bytes]:
+        connection.timeout = seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
         try:
             connection.request("GET", target, headers=self.address.headers)
             reply = connection.getresponse()
@@ -129,14 +142,17 @@ class Wire:
         self._idle.append(connection)
         return reply.status, body
 
-    def _connection(self, seconds: float) -> HTTPConnection:
+    def _idle_connection(self) -> HTTPConnection | None:
         try:
-            connection = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            secure = self.address.parts.scheme == "https"
-            kind = HTTPSConnection if secure else HTTPConnection
-            connection = kind(str(self.address.parts.hostname), self.address.port)
-        connection.timeout = seconds
-        if connection.sock is not None:
-            connection.sock.settimeout(seconds)
-        return connection
+            return None
+
+    def _close_idle(self) -> None:
+        while (connection := self._idle_connection()) is not None:
+            connection.close()
+
+    def _new_connection(self) -> HTTPConnection:
+        secure = self.address.parts.scheme == "https"
+        kind = HTTPSConnection if secure else HTTPConnection
+        return kind(str(self.address.parts.hostname), self.address.port)
