@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from services.dataset.domain.times import DAY_MS
+from services.dataset.formats.columns import plain
 from services.dataset.formats.instants import (
     BELOW,
     WORDS,
@@ -21,10 +22,19 @@ from services.dataset.formats.instants import (
 )
 from services.dataset.formats.looks import Look
 from services.dataset.formats.options import Options, TimeLayout, Unit
-from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, refused
+from services.dataset.formats.refusal import (
+    Int64s,
+    Mask,
+    Places,
+    ambiguous,
+    refuse_rows,
+    refused,
+)
 
 _NUMBER: Final = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 _EXACT: Final = 2.0**53
+_COUNTED: Final = frozenset({"unix", "unix_time", "unix_timestamp", "epoch"})
+_EARLY: Final = 10**8  # seconds up to 1973, and whatever else people number time with
 _JUMP: Final = 10  # between magnitudes that one series passes through, values are nearer
 _COMPACT: Final = {8: "YYYYMMDD", 12: "YYYYMMDDHHMM", 14: "YYYYMMDDHHMMSS"}
 
@@ -160,6 +170,8 @@ def epochs_of(look: Look, name: str, options: Options) -> Epochs:
             if _spans_years(least, most, width) and look.most(f"dates of {width}"):
                 note = f"The time column {name!r} holds {pattern}."
                 return Epochs(width=width, unit=None, has_fractions=False, notes=(note,))
+    if options.unit is None and not claims_ms and plain(name) not in _COUNTED:
+        _refuse_early(least, most, name)
     unit = options.unit or unit_of(max(most, -least), name, claims_ms=claims_ms)
     if has_fractions and unit is not Unit.S:
         raise refused("has times with fractions, which only seconds may have")
@@ -171,6 +183,23 @@ def epochs_of(look: Look, name: str, options: Options) -> Epochs:
         has_fractions=has_fractions,
         notes=notes,
         strays=_strays(look) if options.unit is None else None,
+    )
+
+
+def _refuse_early(least: int, most: int, name: str) -> None:
+    if max(most, -least) >= _EARLY:
+        return
+    looks = ""
+    if least >= 1800 and most <= 2200:
+        looks = "they look like years"
+    elif least >= 1800_01 and most <= 2200_12:
+        looks = "they look like months as YYYYMM"
+    elif least >= 10_000 and most < 110_000:
+        looks = "they look like days as Excel counts them"
+    raise ambiguous(
+        f"is missing: the times in {name!r} go from {least} to {most}"
+        f"{looks and f', {looks}'}; write dates as YYYY-MM-DD, or give what is counted since 1970",
+        option="unit",
     )
 
 

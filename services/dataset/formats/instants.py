@@ -86,12 +86,18 @@ def time_digits_of(
     `padded` is the width to which zeros fill the column's texts (0: they do not). Neither reading
     is guessed when both make sense: as HHMMSS, a column up to 2359 lies within 24 minutes of
     midnight, which is credible on a single day only; one a little above 2359 may be HHMM with
-    midnight as 2400.
+    midnight as 2400; one up to 23 may be hours.
     """
     if given is not None:
         return given
     if padded in (4, 6):
         return TimeLayout.HHMM if padded == 4 else TimeLayout.HHMMSS
+    if 0 < largest <= 23:
+        raise ambiguous(
+            f"is missing: the times (up to {largest}) could be hours, HHMM or HHMMSS; write hours "
+            "as HHMM, or give hhmm or hhmmss",
+            option="time_layout",
+        )
     one_morning = one_day and 0 < largest <= 2359 and last_two <= 59
     around_midnight = 2359 < largest < 10_000
     if one_morning or around_midnight:

@@ -153,6 +153,27 @@ def test_one_unit_passes_through_all_magnitudes(files: Files, scale: int, step_m
     assert times(files.bars(stamped(*stamps))) == expected
 
 
+@pytest.mark.parametrize(
+    ("stamps", "looks"),
+    [
+        (["45293", "45294"], "days as Excel counts them"),
+        (["45293.5", "45293.75"], "days as Excel counts them"),
+        (["202311", "202312", "202401"], "months as YYYYMM"),
+        (["2020", "2021"], "years"),
+        (["1", "2"], "from 1 to 2; write"),
+    ],
+)
+def test_small_numbers_are_no_seconds_unless_it_is_said(
+    files: Files, stamps: list[str], looks: str
+) -> None:
+    with pytest.raises(FileAmbiguous, match=looks) as caught:
+        files.bars(stamped(*stamps, header="Date"))
+    assert [v.field for v in caught.value.violations] == ["ohlcv.unit"]
+    expected = [round(float(stamp) * 1000) for stamp in stamps]
+    assert times(files.bars(stamped(*stamps), unit=Unit.S)) == expected
+    assert times(files.bars(stamped(*stamps, header="unix"))) == expected
+
+
 def test_a_unit_overrides_what_looks_like_a_date(files: Files) -> None:
     assert times(files.bars(stamped("20240501", header="time"))) == [epoch_ms(2024, 5, 1)]
     assert times(files.bars(stamped("20240501", header="time"), unit=Unit.S)) == [20_240_501_000]
@@ -179,6 +200,17 @@ def test_times_that_could_be_both_need_the_digits(files: Files) -> None:
     hhmm = times(files.bars(content, time_layout=TimeLayout.HHMM))
     hhmmss = times(files.bars(content, time_layout=TimeLayout.HHMMSS))
     assert (hhmm[1] - hhmm[0], hhmmss[1] - hhmmss[0]) == (HOUR, 60_000)
+
+
+def test_hours_alone_are_never_minutes(files: Files) -> None:
+    content = tssb("20240501 9", "20240501 10", "20240502 9")
+    refusal = files.bars_refused(content)
+    assert "time_layout is missing: the times (up to 10) could be hours" in refusal
+    assert "could be hours" in files.bars_refused(tssb("20240501 09", "20240501 10"))
+    minutes = times(files.bars(content, time_layout=TimeLayout.HHMM))
+    assert minutes[1] - minutes[0] == 60_000
+    midnight = files.bars(tssb("20240501 0", "20240502 0"))
+    assert times(midnight) == [epoch_ms(2024, 5, 1), epoch_ms(2024, 5, 2)]
 
 
 def test_leading_zeros_settle_the_digits(files: Files) -> None:
