@@ -169,7 +169,26 @@ class Appends:
             await catalogue.intend(intent.publication)
             await reach("append.intending")
         await reach("append.intended")
-        return await self._merges.finish(intent)
+        return await self._finish(intent)
+
+    async def _finish(self, intent: Intent) -> Published:
+        """Whatever failed on the way: another process may have published this very append."""
+        try:
+            return await self._merges.finish(intent)
+        except Exception:
+            published = await self._published(intent.publication)
+            if published is None:
+                raise
+            return published
+
+    async def _published(self, publication: Publication) -> Published | None:
+        dataset_id, version = publication.manifest.dataset_id, publication.manifest.version
+        async with self._staging.catalogue.transaction() as catalogue:
+            attempt = await catalogue.import_(publication.import_id)
+            if attempt.state not in {ImportState.PUBLISHED, ImportState.CLEANED}:
+                return None
+            dataset = await catalogue.dataset(dataset_id, version)
+        return Published(dataset=dataset, report=publication.report)
 
     async def _base(self, attempt: _Attempt) -> _Base:
         async with self._staging.catalogue.transaction() as catalogue:

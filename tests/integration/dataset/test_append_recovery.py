@@ -237,6 +237,25 @@ async def test_a_process_that_was_paused_and_overtaken_changes_nothing_when_it_w
         assert set(await states(migrated, slug)) <= {"CLEANED", "ABANDONED", "REJECTED"}
 
 
+@pytest.mark.parametrize("place", ["append.intended", "append.merged", "append.reread"])
+async def test_an_append_that_another_process_published_is_answered_as_published(
+    migrated: Pool, tmp_path: Path, place: str
+) -> None:
+    slug = f"answered_{place.replace('.', '_')}"
+    pause = Paused(place)
+    async with started(migrated, tmp_path) as service:
+        await imported(service, slug)
+        with armed(pause):
+            append_ = asyncio.create_task(service.append(append(slug), *TAIL))
+            await pause.reached.wait()
+            await service.beside().collector.collect()
+            pause.may_go_on.set()
+            published = await append_
+        assert published.dataset == (await service.datasets.get(slug))[0]
+        assert published.report.counts.ohlcv_rows == 10
+        assert await check(service, slug) == 2
+
+
 async def test_two_appends_cannot_both_have_their_intent(migrated: Pool, tmp_path: Path) -> None:
     pause = Paused("append.intended")
     async with started(migrated, tmp_path) as service:
