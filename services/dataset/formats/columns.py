@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.dataset.domain.columns import MAX_COLUMNS, MAX_NAME_BYTES
+from services.dataset.formats import zone_names
 from services.dataset.formats.options import Kind, Options
 from services.dataset.formats.refusal import ambiguous, named, refused
 
@@ -43,9 +44,13 @@ class Columns:
     notes: tuple[str, ...] = ()
 
     @property
+    def times(self) -> tuple[str, ...]:
+        return (self.timestamp,) if self.time is None else (self.timestamp, self.time)
+
+    @property
     def texts(self) -> frozenset[str]:
         """Those never read as plain numbers."""
-        return frozenset(n for n in (self.timestamp, self.time, self.market) if n is not None)
+        return frozenset((*self.times, *([] if self.market is None else [self.market])))
 
     @property
     def renames(self) -> dict[str, str]:
@@ -106,17 +111,17 @@ def _time_columns(
     names: Sequence[str], options: Options, moments: Sequence[str]
 ) -> tuple[str, str | None]:
     given = options.timestamp_column
-    known = {plain(name): name for name in names}
+    known = {_time_name(name): name for name in names}
     if given is not None:
         if given not in names:
             raise refused(
                 f"is {given!r}, but the columns are {named(names)}", field="timestamp_column"
             )
-        return given, known.get("time") if plain(given) == "date" else None
+        return given, known.get("time") if _time_name(given) == "date" else None
     if "timestamp_ms" in known:
         return known["timestamp_ms"], None
-    found = [name for name in names if plain(name) in _TIMES] or list(moments)
-    if {plain(name) for name in found} == {"date", "time"}:
+    found = [name for name in names if _time_name(name) in _TIMES] or list(moments)
+    if len(found) == 2 and {_time_name(name) for name in found} == {"date", "time"}:
         return known["date"], known["time"]
     if len(found) > 1:
         raise ambiguous(
@@ -130,6 +135,10 @@ def _time_columns(
             option="timestamp_column",
         )
     return found[0], None
+
+
+def _time_name(name: str) -> str:
+    return plain(name) if plain(name) in _TIMES else plain(zone_names.split(name)[0])
 
 
 def _bars(rest: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:

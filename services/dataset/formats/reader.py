@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from services.dataset.formats import zone_names
 from services.dataset.formats.aside import Aside
 from services.dataset.formats.blocks import Cook
 from services.dataset.formats.columnar import (
@@ -67,7 +68,7 @@ def _parsed(content: Content, kind: Kind, options: Options, folder: Path) -> Par
         found.stamp.alias(source.columns.timestamp),
         source.used,
         has_time=source.columns.time is not None,
-        no_zone=source.no_zone,
+        no_zone=source.no_zone or zone_names.foreign(source.columns.times),
     )
     times = Aside(folder / "times")
     rules = put_instants(clock, source.columns.timestamp, found.stamps, found.noun, times)

@@ -6,7 +6,6 @@ what they hold (`clock_of`), then each is turned into instants (`Clock.instants`
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from services.dataset.domain.times import DAY_MS, outside_years
-from services.dataset.formats import civil, epochs
+from services.dataset.formats import civil, epochs, zone_names
 from services.dataset.formats.civil import Civil
 from services.dataset.formats.epochs import Epochs
 from services.dataset.formats.instants import to_ms
@@ -24,7 +23,6 @@ from services.dataset.formats.options import Options, Unit
 from services.dataset.formats.refusal import Int64s, Mask, Places, ambiguous, refuse_rows, refused
 from services.dataset.formats.written import Written, written
 
-_LOCAL: Final = re.compile(r"(?<![a-z])local(?![a-z])", re.IGNORECASE)
 _ZONES_END_MS: Final = int(np.datetime64("2100-01-01", "ms").astype(np.int64))
 _SESSION: Final = "Daily bars: the date of the session at 00:00 UTC"
 
@@ -180,14 +178,13 @@ def _placed(
 
 
 def _taken_as_utc(name: str, no_zone: str | None) -> str:
-    if no_zone is None and _LOCAL.search(name):
-        no_zone = f"{name!r} holds local times without an offset from UTC"
     if no_zone is not None:
         raise ambiguous(
             f"is missing: {no_zone}; give the IANA zone such as America/New_York, or UTC",
             option="zone",
         )
-    why = "the header says GMT" if name.lower() == "gmt time" else "no zone is given"
+    zone = zone_names.split(name)[1]
+    why = f"the header says {zone.upper()}" if zone else "no zone is given"
     return f"Times are taken as UTC: {why}."
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -275,6 +276,45 @@ def test_local_times_without_offset_need_the_zone(files: Files, header: str) -> 
     assert times(files.bars(content, **read, zone="UTC"))[1] == epoch_ms(2018, 1, 1)
     tokyo = times(files.bars(content, **read, zone="Asia/Tokyo"))
     assert tokyo[1] == epoch_ms(2018, 1, 1) - 9 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("header", "zone"),
+    [
+        ("Time (EET)", "EET"),
+        ("Date (EST)", "EST"),
+        ("date_est", "est"),
+        ("CET Time", "CET"),
+        ("Time (UTC+2)", "UTC+2"),
+        ("timestamp [America/New_York]", "America/New_York"),
+    ],
+)
+def test_a_zone_that_the_header_names_must_be_given(files: Files, header: str, zone: str) -> None:
+    content = stamped("2024-05-01 14:00", "2024-05-01 15:00", header=header)
+    with pytest.raises(FileAmbiguous, match=f"holds times of {re.escape(zone)} without") as caught:
+        files.bars(content)
+    assert [v.field for v in caught.value.violations] == ["ohlcv.zone"]
+    tokyo = files.bars(content, zone="Asia/Tokyo")
+    assert times(tokyo)[0] == MAY_1_14H - 9 * HOUR
+
+
+@pytest.mark.parametrize("header", ["Time (UTC)", "date_utc", "GMT Time", "Timestamp [gmt]"])
+def test_a_header_that_says_utc_needs_no_zone(files: Files, header: str) -> None:
+    parsed = files.bars(stamped("2024-05-01 14:00", header=header))
+    assert times(parsed) == [MAY_1_14H]
+    assert any("the header says" in note for note in parsed.notes)
+
+
+def test_a_zone_may_be_named_by_the_time_of_two_columns(files: Files) -> None:
+    content = stamped("2024-05-01,14:00", header="Date,Time (EET)")
+    assert "'Time (EET)' holds times of EET" in files.bars_refused(content)
+    assert times(files.bars(content, zone="UTC")) == [MAY_1_14H]
+
+
+@pytest.mark.parametrize("header", ["Time (open)", "Date (DD.MM.YYYY)", "time (ms)"])
+def test_what_else_stands_in_brackets_is_no_zone(files: Files, header: str) -> None:
+    content = stamped("2024-05-01 14:00", header=header)
+    assert times(files.bars(content, timestamp_column=header)) == [MAY_1_14H]
 
 
 def test_local_times_with_their_offset_or_of_sessions_need_no_zone(files: Files) -> None:
