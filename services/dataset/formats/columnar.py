@@ -172,7 +172,7 @@ def _source(
     options: Options,
 ) -> ColumnarSource:
     with _damage_refused(format_):  # a name may be no UTF-8
-        names = tuple(UNNAMED if name == _PANDAS_INDEX else name for name in schema.names)
+        names = tuple(UNNAMED if name == _PANDAS_INDEX else name.strip() for name in schema.names)
     if len(set(names)) != len(names):
         raise refused(f"has columns of the same name among {named(names)}")
     types = dict(zip(names, schema.types, strict=True))
@@ -196,7 +196,7 @@ def _series(name: str, column: pa.Array, columns: Columns) -> pl.Series:
     is_plain = types.is_integer(column.type) or types.is_floating(column.type)
     try:
         if _is_text(column.type):
-            return _polars(column.cast(pa.large_string())).alias(name)
+            return _stripped(_polars(column.cast(pa.large_string()))).alias(name)
         if name in columns.texts and (is_moment or is_plain):
             return _polars(column).alias(name)
         if name not in columns.texts and _is_number(column.type):
@@ -210,6 +210,12 @@ def _polars(column: pa.Array) -> pl.Series:
     series = pl.from_arrow(column)
     assert isinstance(series, pl.Series)
     return series
+
+
+def _stripped(texts: pl.Series) -> pl.Series:
+    """As text files have it: no blanks around, and nothing else is nothing."""
+    stripped = texts.str.strip_chars()
+    return stripped.set(stripped == "", None)
 
 
 def _is_text(type_: Any) -> bool:

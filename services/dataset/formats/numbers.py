@@ -67,6 +67,8 @@ class Judge:
             if series.dtype == pl.String and name not in self.kept:
                 series, wrong_rows = self._of_text(series, places, seen, name in texts)
                 broken.extend(wrong_rows)
+            if series.dtype == pl.String:
+                broken.extend(_unprintable(series, places))
             columns.append(series)
         return Judged(frame=pl.DataFrame(columns), seen=seen, broken=tuple(broken))
 
@@ -88,3 +90,10 @@ class Judge:
         example = f" (but {str(said.filter(bad).first())[:_SHOWN]!r}, for example)"
         rule = f"has no number in {name!r}"
         return numbers.fill_nan(None), [places.broken(rule, bad.to_numpy(), example)]
+
+
+def _unprintable(texts: pl.Series, places: Places) -> list[Broken]:
+    """A line of text cannot carry them."""
+    bad = texts.str.contains(r"\p{Cc}").fill_null(False)
+    rule = f"has a line break or another control character in {texts.name!r}"
+    return [places.broken(rule, bad.to_numpy())] if bad.any() else []

@@ -237,6 +237,17 @@ def test_a_column_of_text_stays_text_whatever_it_holds(files: Files, write: Any)
     assert any("Columns of text: 'code', 'none'" in note for note in parsed.notes)
 
 
+def test_text_is_taken_as_a_line_of_text_can_carry_it(files: Files) -> None:
+    stamps = pa.array([MAY_1_14H, MAY_1_14H + HOUR])
+    table = bars(stamps).append_column(" code ", pa.array([" a ", " "]))
+    parsed = files.bars(parquet(table))
+    assert values(parsed, "code") == ["a", None]
+    assert parsed.null_counts["code"] == 1
+    for text in ("a\nb", "a\rb", "a\tb", "a\x7fb", "a\x85b"):
+        broken = bars(stamps).append_column("code", pa.array(["a", text]))
+        assert "control character in 'code' in 1 row: 2" in files.bars_refused(parquet(broken))
+
+
 def test_prices_written_as_text_are_numbers(files: Files) -> None:
     table = bars(pa.array([MAY_1_14H, MAY_1_14H + HOUR]))
     written = table.set_column(1, "open", pa.array(["1.0", "1.5"]))

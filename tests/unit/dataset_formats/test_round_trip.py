@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dataset.formats import DateOrder, TimeLayout
+from services.dataset.formats import DateOrder, FileRefused, TimeLayout
 from tests.unit.dataset_formats.files import Files, values
 from tests.unit.dataset_formats.test_columnar import arrow_file, arrow_stream, parquet
 
@@ -94,6 +96,33 @@ def test_bars_come_back_as_they_were_written(layout: str, bars: list[Bar]) -> No
     with tempfile.TemporaryDirectory() as folder:
         parsed = Files(Path(folder)).bars(LAYOUTS[layout](bars), **GIVEN.get(layout, {}))
     assert parsed.table == table(bars)
+
+
+@given(
+    separator=st.sampled_from(",;\t"),
+    texts=st.lists(st.none() | st.text(st.characters(codec="utf-8"), max_size=6), min_size=1),
+    name=st.text(st.characters(codec="utf-8"), max_size=6).map(lambda text: f"n{text}"),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_taken_of_text_a_text_file_can_carry(
+    separator: str, texts: list[str | None], name: str
+) -> None:
+    stamps = pa.array([(8000 + day) * 86_400_000 for day in range(len(texts))])
+    written = pa.table({"timestamp_ms": stamps, name: pa.array(texts, pa.string()), "x": stamps})
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder))
+        try:
+            first = files.indicators(parquet(written)).table
+        except FileRefused:
+            assert not all(text.isprintable() for text in (name, *filter(None, texts)))
+            return
+        sink = io.BytesIO()
+        frame = pl.DataFrame(first)
+        frame.write_csv(sink, separator=separator)
+        again = files.indicators(
+            sink.getvalue(), separator=separator, text_columns=(first.column_names[1],)
+        )
+    assert again.table == first
 
 
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=20))
