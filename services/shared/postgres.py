@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from services.shared.errors import Stage1Error, Unavailable
+from services.shared.errors import InvalidRequest, Unavailable, Violation
 from services.shared.settings import PostgresSettings
 
 Connection = psycopg.AsyncConnection[Any]
@@ -25,15 +25,15 @@ Pool = AsyncConnectionPool[Connection]
 log = structlog.get_logger()
 
 
-class UnreadableDsn(Stage1Error):
+class UnreadableDsn(InvalidRequest):
     reason = "POSTGRES_DSN_UNREADABLE"
 
     def __init__(self) -> None:
-        super().__init__(
-            "STAGE1_POSTGRES_DSN cannot be read as a connection string: it is "
-            "postgresql://user:password@host:port/database, where a password's %, @, : and / are "
-            "percent-encoded, or host=… user=… password=…."
+        rule = (
+            "cannot be read as a connection string: it is postgresql://user:password@host:port/"
+            "database, where a password's %, @, : and / are percent-encoded, or host=… user=…"
         )
+        super().__init__([Violation("STAGE1_POSTGRES_DSN", rule)])
 
 
 def conninfo(settings: PostgresSettings) -> str:
