@@ -154,5 +154,5 @@ async def sniff_file(
     one = parts.part(form, form.file, table=form.table)
     first = pb.SniffFileRequest(header=headers.of_sniff(form, one))
     sent = parts.messages(first, [one], lambda piece: pb.SniffFileRequest(bytes=piece))
-    with asking("dataset"):
+    with asking("dataset", parts.fields_of([one])):
         return shapes.sniffed(await writing.write_all(peers.datasets.SniffFile(), sent))

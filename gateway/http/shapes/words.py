@@ -30,8 +30,6 @@ TRADE_COLUMNS: Final[Mapping[str, str]] = {
 _FIELDS: Final = (
     (re.compile(r"^spec\.walk_forward\b"), "walk_config"),
     (re.compile(r"^spec\.learner(\.parameters)?\b"), "hyperparameters"),
-    (re.compile(r"^header\.part$"), "file"),
-    (re.compile(r"^header\.part\."), ""),
     (re.compile(r"^header\.expected\b"), "manifest"),
     (re.compile(r"^(ohlcv|indicators)\."), r"\1_"),
     (re.compile(r"^(settings\.(?:stop|target))_fraction$"), r"\1_pct"),
@@ -43,11 +41,15 @@ _FIELDS: Final = (
 
 
 _PART: Final = re.compile(r"^header\.parts\[([01])\]\.?")
+_LONE: Final = re.compile(r"^(header\.part|ohlcv|indicators)(\.|$)")
 FILES: Final = ("ohlcv", "indicators")
+LONE_FILE: Final = ("file",)
 
 
 def field(path: str, files: Sequence[str] = FILES) -> str:
     """`spec.learner.seed` is `hyperparameters.seed` to the caller. `files`: those of an upload."""
+    if files == LONE_FILE and (lone := _LONE.match(path)):
+        return path[lone.end() :] or files[0]
     if (part := _PART.match(path)) and int(part[1]) < len(files):
         return f"{files[int(part[1])]}_{path[part.end() :]}".removesuffix("_")
     for ours, theirs in _FIELDS:

@@ -58,3 +58,14 @@ def test_a_symbol_may_come_from_elsewhere(source: str, bars: str) -> None:
     with answering(lambda call: call.json(400, {"error": "Enough."})) as url:
         arguments = ["dataset", "import", "a", "--ohlcv", bars, source, value]
         assert run([*arguments, "--url", url]) == ExitCode.REFUSED
+
+
+def test_a_refused_field_is_called_by_its_option(
+    bars: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    body = {"error": "ohlcv_zone is missing: say ohlcv_zone; dataset_id is no UUID; zone is odd."}
+    arguments = ["dataset", "import", "a", "--symbol", "X", "--ohlcv", bars]
+    with answering(lambda call: call.json(400, body)) as url:
+        assert run([*arguments, "--url", url]) == ExitCode.REFUSED
+    said = "--ohlcv-zone is missing: say ohlcv_zone; --dataset-id is no UUID; zone is odd."
+    assert said in capfd.readouterr().err

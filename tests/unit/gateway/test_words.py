@@ -36,6 +36,22 @@ def test_a_field_of_a_service_is_named_as_the_caller_knows_it(ours: str, theirs:
     assert words.field(ours) == theirs
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("header.part", "file"),
+        ("header.part.zone", "zone"),
+        ("header.part.text_columns", "text_columns"),
+        ("ohlcv", "file"),
+        ("ohlcv.date_order", "date_order"),
+        ("indicators.zone", "zone"),
+        ("header.calendar", "calendar"),
+    ],
+)
+def test_a_field_of_a_lone_file_has_no_prefix(ours: str, theirs: str) -> None:
+    assert words.field(ours, words.LONE_FILE) == theirs
+
+
 @given(st.integers(YEAR_1800, YEAR_2200))
 def test_an_iso_time_says_the_same_millisecond(ms: int) -> None:
     read = datetime.fromisoformat(words.iso(ms).replace("Z", "+00:00"))
@@ -77,4 +93,4 @@ def test_a_part_is_called_as_the_field_it_came_in() -> None:
     assert words.field("header.parts[1]") == "indicators"
     assert words.field("header.parts[0].zone", ["indicators"]) == "indicators_zone"
     assert words.field("header.parts[1].zone", ["indicators"]) == "parts[1].zone"
-    assert words.field("header.part.zone") == "zone"
+    assert words.field("header.part.zone", words.LONE_FILE) == "zone"
