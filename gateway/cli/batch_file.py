@@ -39,6 +39,7 @@ _PLAIN_OPTIONS: Final = {
     *(f"{table}_{name}" for table in TABLES for name in PART_OPTIONS),
 }
 _MAPPINGS: Final = {"metadata", *(f"{table}_rename" for table in TABLES)}
+_NAMES: Final = {f"{table}_text_columns" for table in TABLES}
 _OPTIONS: Final = _PLAIN_OPTIONS | _MAPPINGS | {"targets"}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -132,6 +133,8 @@ class _Reading:
     def _option(self, node: yaml.Node, name: str) -> str | dict[str, str]:
         if name in _MAPPINGS:
             return {key: self._text(value, name) for key, value in self._mapping(node).items()}
+        if name in _NAMES:
+            return as_json([self._text(one, name) for one in self._sequence(node, name)])
         if name == "targets":
             texts = [self._text(one, name) for one in self._sequence(node, name)]
             try:

@@ -36,6 +36,11 @@ PART_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     },
     "timestamp_column": {"help": "name of the time column; guessed without"},
     "rename": {"multiple": True, "metavar": "OURS=THEIRS", "help": "column; repeatable"},
+    "text_columns": {
+        "multiple": True,
+        "metavar": "NAME",
+        "help": "column kept as text though it holds numbers; repeatable",
+    },
     "market": {"help": "to take from a file of several"},
     "member": {"help": "file to take from a zip archive of several"},
 }
@@ -81,6 +86,8 @@ def form_fields(
     given = {name: value for name, value in options.items() if value}
     for name in [n for n in given if n.endswith("rename")]:
         given[name] = as_json(pairs(given[name], f"--{name.replace('_', '-')}"))
+    for name in [n for n in given if n.endswith("text_columns")]:
+        given[name] = as_json(given[name])
     if metadata:
         given["metadata"] = as_json(pairs(metadata, "--metadata"))
     if targets:

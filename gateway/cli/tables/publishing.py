@@ -43,6 +43,7 @@ def sniffed(found: Record) -> None:
             "separator": found["separator"] and repr(found["separator"]),
             "decimal": found["decimal"],
             "renamed": renamed,
+            "kept as text": ", ".join(found["text_columns"]),
         }
     )
     columns: list[Column] = ["name", "role", "type", ("nulls", "null_count", text)]

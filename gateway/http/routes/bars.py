@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from stage1.dataset.v1 import dataset_pb2
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
-from gateway.http import conditional, ranges, stream
+from gateway.http import conditional, naming, ranges, stream
 from gateway.http.deps import DatasetName, PeersDep
 from gateway.http.peers import Peers, asking, manifest_of
 from gateway.http.schemas.datasets import BarsQuery, IndexMapQuery, TilesQuery
@@ -103,7 +103,7 @@ async def read_tiles(
         table=number(dataset_pb2.Table, query.table, "TABLE_"),
         times=_times(query),
         buckets=query.buckets,
-        columns=[name for name in query.columns.split(",") if name],
+        columns=naming.names(query.columns, manifest),
     )
     before = {"measurement": _measurement(manifest, query.table.removesuffix("s"))}
     form = stream.chosen(query.format, request, _JSON_ARROW)
@@ -135,7 +135,7 @@ async def _rows(
         dataset=manifest.dataset_id,
         version=manifest.version,
         table=_TABLES[table],
-        columns=[name for name in query.columns.split(",") if name],
+        columns=naming.names(query.columns, manifest),
         indices=pb.IndexRange(start=rows.start, end=rows.stop),
         descending=query.desc,
     )

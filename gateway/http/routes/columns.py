@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
-from gateway.http import conditional
+from gateway.http import conditional, naming
 from gateway.http.deps import DatasetName, PeersDep
 from gateway.http.peers import Peers, asking, manifest_of
 from gateway.http.schemas import columns as schemas
@@ -51,7 +51,7 @@ async def list_columns(
 def _wanted(held: dataset_pb2.Manifest, query: schemas.ColumnQuery) -> list[dataset_pb2.Column]:
     table = number(dataset_pb2.Table, query.table, "TABLE_")
     of_table = [c for c in held.columns if not table or c.table == table]
-    names = {name for name in query.columns.split(",") if name}
+    names = set(naming.names(query.columns, held))
     if unknown := sorted(names - {c.name for c in of_table}):
         raise InvalidRequest([Violation("columns", f"name {unknown[0]!r}, which is not there")])
     return [c for c in of_table if not names or c.name in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gateway.http.schemas.common import Answer, Asked, Version
+from gateway.http.schemas.common import Answer, Asked, ColumnNames, Version
 from gateway.http.schemas.datasets import Column, Gap, Table
 
 
@@ -36,7 +36,7 @@ class DescribedColumns(Answer):
 class ColumnQuery(Asked):
     version: Version | None = Field(default=None, description="Newest without.")
     table: Table | None = Field(default=None, description="Both without.")
-    columns: str = Field(default="", max_length=65536, description="Names, separated by commas.")
+    columns: ColumnNames = Field(default_factory=list)
     statistics: bool = Field(default=True, description="false: without, and at once.")
     bins: int = Field(default=20, ge=1, le=100, description="Of the histograms.")
 

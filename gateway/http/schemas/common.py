@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Index = Annotated[int, Field(ge=0, lt=2**63, description="Row, from 0.")]
 Milliseconds = Annotated[int, Field(ge=-(2**63), lt=2**63, description="UTC milliseconds.")]
+ColumnName = Annotated[str, Field(max_length=65536)]
+ColumnNames = Annotated[
+    list[ColumnName],
+    Field(description="Names: repeated, or separated by commas. One with commas stands alone."),
+]
 Version = Annotated[int, Field(ge=1, lt=2**31)]
 Iso = Annotated[str, Field(description="ISO 8601, UTC.", examples=["2026-01-31T12:00:00.000Z"])]
 Percent = Annotated[float, Field(description="In percent.")]

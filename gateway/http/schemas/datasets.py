@@ -6,7 +6,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.http.schemas.common import Answer, Asked, Index, Iso, Milliseconds, Page, Version
+from gateway.http.schemas.common import (
+    Answer,
+    Asked,
+    ColumnNames,
+    Index,
+    Iso,
+    Milliseconds,
+    Page,
+    Version,
+)
 
 Table = Literal["ohlcv", "indicators"]
 
@@ -175,8 +184,8 @@ class TilesQuery(VersionQuery):
     start_ts_ms: Milliseconds | None = None
     end_ts_ms: Milliseconds | None = None
     buckets: int = Field(default=1000, ge=1, le=20_000)
-    columns: str = Field(
-        default="", max_length=65536, description="Names, separated by commas; at most 64."
+    columns: ColumnNames = Field(
+        default_factory=list, description="At most 64; named as those of rows."
     )
     format: Literal["json", "arrow"] | None = None
 
@@ -188,7 +197,7 @@ class BarsQuery(VersionQuery):
     end_index: Index | None = None
     start_ts_ms: Milliseconds | None = None
     end_ts_ms: Milliseconds | None = None
-    columns: str = Field(default="", max_length=65536, description="Names, separated by commas.")
+    columns: ColumnNames = Field(default_factory=list)
     limit: Index | None = Field(default=None, description="Rows at most; no limit without.")
     offset: Index = Field(default=0, description="Rows of the range to pass over first.")
     desc: bool = Field(default=False, description="Last row first; offset and limit count so too.")

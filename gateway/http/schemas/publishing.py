@@ -62,6 +62,7 @@ class Sniffed(Answer):
     decimal: str
     timestamp_column: str
     rename: dict[str, str]
+    text_columns: list[str]
     market: str
     member: str
     rows: int

@@ -29,6 +29,9 @@ Decimal = Literal["", ".", ","]
 GapPolicy = Literal["", "mark", "reject"]
 Convention = Literal["", "open", "close"]
 JsonObject = Annotated[str, Field(description="JSON object of texts.")]
+TextColumns = Annotated[
+    str, Field(description="JSON list of columns kept as text though they hold numbers.")
+]
 Calendar = Annotated[
     str,
     Field(
@@ -47,6 +50,8 @@ class Target(Asked):
 
 class ClaimedColumn(BaseModel):
     name: ShortText
+    table: Table | None = None
+    type: Literal["float64", "string"] | None = None
     role: Literal["feature", "target", "price", "extra"] | None = None
     horizon_bars: int | None = Field(default=None, ge=1, le=100_000)
 
@@ -91,6 +96,7 @@ class OhlcvOptions(Asked):
     ohlcv_decimal: Decimal = ""
     ohlcv_timestamp_column: str = ""
     ohlcv_rename: JsonObject = ""
+    ohlcv_text_columns: TextColumns = ""
     ohlcv_market: str = ""
     ohlcv_member: str = Field(default="", description="Which file of a zip archive of several.")
 
@@ -107,6 +113,7 @@ class IndicatorOptions(Asked):
     indicators_decimal: Decimal = ""
     indicators_timestamp_column: str = ""
     indicators_rename: JsonObject = ""
+    indicators_text_columns: TextColumns = ""
     indicators_market: str = ""
     indicators_member: str = ""
 
@@ -193,6 +200,7 @@ class SniffForm(Asked):
     decimal: Decimal = ""
     timestamp_column: str = ""
     rename: JsonObject = ""
+    text_columns: TextColumns = ""
     market: str = ""
     member: str = ""
     calendar: Calendar = ""

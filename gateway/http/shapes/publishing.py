@@ -66,6 +66,7 @@ def sniffed(proto: pb.SniffFileResponse) -> schemas.Sniffed:
         decimal=part.decimal,
         timestamp_column=part.timestamp_column,
         rename=dict(sorted(part.rename.items())),
+        text_columns=list(part.text_columns),
         market=part.market,
         member=part.member,
         rows=proto.rows,

@@ -36,7 +36,12 @@ def expected(claims: ClaimedManifest, *, slug: str) -> dataset_pb2.Manifest:
     return dataset_pb2.Manifest(
         **figures,
         columns=[
-            dataset_pb2.Column(name=c.name, role=number(dataset_pb2.Column.Role, c.role, "ROLE_"))
+            dataset_pb2.Column(
+                name=c.name,
+                table=number(dataset_pb2.Table, c.table, "TABLE_"),
+                type=number(dataset_pb2.Column.Type, c.type, "TYPE_"),
+                role=number(dataset_pb2.Column.Role, c.role, "ROLE_"),
+            )
             for c in claims.columns
         ],
         gaps=[dataset_pb2.Gap(**gap.model_dump()) for gap in claims.gaps],

@@ -20,6 +20,7 @@ TABLES: Final = ("ohlcv", "indicators")
 _PIECE_BYTES: Final = 1 << 20
 _AUTO: Final = "auto"
 _TEXTS: Final = TypeAdapter(dict[str, str])
+_NAMES: Final = TypeAdapter(list[str])
 
 Parsed = TypeVar("Parsed")
 Step = TypeVar("Step")
@@ -74,6 +75,7 @@ def part(form: BaseModel, upload: UploadFile, *, table: str, prefix: str = "") -
         decimal=option("decimal"),
         timestamp_column=option("timestamp_column"),
         rename=parsed(_TEXTS, f"{prefix}rename", option("rename") or "{}"),
+        text_columns=parsed(_NAMES, f"{prefix}text_columns", option("text_columns") or "[]"),
         market=option("market"),
         member=option("member"),
     )
@@ -85,9 +87,9 @@ def _last_step(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
-def fields_of(parts: Sequence[Part]) -> list[str]:
+def fields_of(parts: Sequence[Part]) -> tuple[str, ...]:
     """What the caller calls them."""
-    return [one.field for one in parts]
+    return tuple(one.field for one in parts)
 
 
 async def messages(

@@ -130,11 +130,15 @@ async def test_a_sniff_answers_what_would_be_done() -> None:
         answer = await client.post(
             "/api/datasets/sniff",
             files={"file": ("a.csv", b"rows")},
-            data={"table": "ohlcv", "unit": "us", "rename": '{"close": "Adj Close"}'},
+            data={
+                "unit": "us",
+                "rename": '{"close": "Adj Close"}',
+                "text_columns": '["code"]',
+            },
         )
     found = answer.json()
     assert (found["table"], found["unit"], found["date_order"]) == ("ohlcv", "us", None)
-    assert found["rename"] == {"close": "Adj Close"}
+    assert (found["rename"], found["text_columns"]) == ({"close": "Adj Close"}, ["code"])
     assert (found["calendar"], found["first_timestamp_ms"]) == ("24x7", None)
     assert told.uploaded == b"rows"
 
@@ -158,6 +162,7 @@ async def test_an_update_sets_and_takes_away() -> None:
         ({"expected_version": "0"}, "expected_version"),
         ({"gap_policy": "guess"}, "gap_policy"),
         ({"ohlcv_decimal": ";"}, "ohlcv_decimal"),
+        ({"ohlcv_text_columns": "code"}, "ohlcv_text_columns"),
         ({"slug": "a"}, "slug"),
     ],
 )
@@ -206,3 +211,15 @@ async def test_a_sniff_of_a_real_file_says_what_an_import_does(client: httpx.Asy
         "/api/datasets/sniff", files={"file": ("a", b"x")}, data={"zone": "Mars"}
     )
     assert fields(refusal(wrong, 400, "INVALID_REQUEST")) == {"zone"}
+
+
+async def test_a_sniff_asks_for_what_its_form_has(client: httpx.AsyncClient) -> None:
+    rows = [f"0{day}/02/2024,{day},{day},{day},{day},1" for day in range(1, 8)]
+    text = "\n".join(["Date,Open,High,Low,Close,Volume", *rows]).encode()
+    for path, field in (("sniff", "date_order"), ("eurusd_1h/append", "ohlcv_date_order")):
+        files = {"file" if path == "sniff" else "ohlcv": ("a.csv", text)}
+        answer = await client.post(f"/api/datasets/{path}", files=files)
+        assert answer.json()["error"].startswith(f"{field} ")
+        assert [one["field"] for one in answer.json()["details"]["fields"]] == [field]
+    empty = await client.post("/api/datasets/sniff", files={"file": ("a.csv", b"")})
+    assert fields(refusal(empty, 400, "INVALID_REQUEST")) == {"file"}

@@ -25,6 +25,7 @@ datasets:
       source: elsewhere
       ohlcv_format: tssb_market
       ohlcv_rename: {close: Adj Close}
+      ohlcv_text_columns: [code, 007]
       metadata: {desk: no}
       targets: [TGT_A:6, TGT_B]
   - slug: eth_4h
@@ -52,6 +53,7 @@ def test_an_entry_is_what_is_said_of_it_and_else_the_defaults(tmp_path: Path) ->
         "source": "elsewhere",
         "ohlcv_format": "tssb_market",
         "ohlcv_rename": '{"close":"Adj Close"}',
+        "ohlcv_text_columns": '["code","007"]',
         "targets": '[{"name":"TGT_A","horizon_bars":6},{"name":"TGT_B"}]',
         "symbol": "BTCUSD",
         "granularity": "4h",

@@ -18,6 +18,9 @@ _STATES: Final = (
     *("PUBLISHED", "CLEANED", "REJECTED", "ABANDONED"),
 )
 _version_option = click.option("--version", type=click.IntRange(min=1), help="Newest without.")
+_columns_option = click.option(
+    "--columns", multiple=True, help="Names, separated by commas, or repeated; all without."
+)
 _limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 
 
@@ -53,7 +56,7 @@ def show_(name: str, version: int | None, url: str, show: output.Show) -> None:
 @click.option(
     "--table", type=click.Choice(["ohlcv", "indicators"]), default="ohlcv", show_default=True
 )
-@click.option("--columns", help="Names, separated by commas; all without.")
+@_columns_option
 @click.option("--start-index", type=click.IntRange(min=0), help="First row; 0 without.")
 @click.option("--last", is_flag=True, help="The last rows, the last one first.")
 @_version_option
@@ -63,7 +66,7 @@ def head(
     name: str,
     rows: int,
     table: str,
-    columns: str | None,
+    columns: tuple[str, ...],
     start_index: int | None,
     last: bool,
     version: int | None,
@@ -88,7 +91,7 @@ def head(
 @click.command(epilog=exit_codes())
 @click.argument("name")
 @click.option("--table", type=click.Choice(["ohlcv", "indicators"]), help="Both without.")
-@click.option("--columns", help="Names, separated by commas; all without.")
+@_columns_option
 @click.option(
     "--statistics/--no-statistics",
     default=True,
