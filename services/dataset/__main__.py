@@ -20,6 +20,7 @@ from services.dataset.app.describing import Describing
 from services.dataset.app.history import History
 from services.dataset.app.importing import Imports
 from services.dataset.app.merging import Merges
+from services.dataset.app.places import Places
 from services.dataset.app.sniffing import Sniffing
 from services.dataset.app.staging import Staging
 from services.dataset.app.tiles import Tiles
@@ -51,12 +52,13 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
     catalogue = PostgresCatalogue(pool, system_clock, on_events=bell.ring)
     async with series_store(settings, folder / "series") as series:
         spool = Spool(folder / "spool", settings.max_upload_bytes)
+        places = Places(settings.import_places)
         staging = Staging(
             catalogue=catalogue,
             series=series,
             spool=spool,
             slots=settings.import_slots,
-            places=settings.import_places,
+            places=places,
         )
         merges = Merges(catalogue=catalogue, series=series)
         collector = Collector(staging=staging, merges=merges)
@@ -66,7 +68,11 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
         )
         datasets = Datasets(catalogue=catalogue, series=series)
         verifying = Verifying(
-            catalogue=catalogue, series=series, spool=spool, sessions=exchange_sessions
+            catalogue=catalogue,
+            series=series,
+            spool=spool,
+            places=places,
+            sessions=exchange_sessions,
         )
         bars = Bars(catalogue=catalogue, series=series)
         servicer = DatasetServicer(
@@ -78,7 +84,7 @@ async def running(settings: DatasetSettings) -> AsyncIterator[Server]:
             imports=imports,
             appends=appends,
             adoptions=Adoptions(imports=imports, catalogue=catalogue, series=series),
-            sniffing=Sniffing(spool=spool, sessions=exchange_sessions),
+            sniffing=Sniffing(spool=spool, sessions=exchange_sessions, places=places),
             bars=bars,
             describing=Describing(bars=bars, series=series),
             tiles=Tiles(bars=bars, series=series),

@@ -20,5 +20,6 @@ class DatasetSettings(ServerSettings, PostgresSettings, SeriesSettings):
     collect_seconds: float = Field(default=30, gt=0)
     """How often appends that were interrupted are finished, and tables nobody needs dropped."""
     import_places: int = Field(default=16, ge=1, le=1024)
-    """Imports under way at once, those that upload or wait included: the spool holds at most so
-    many uploads. One more is refused, to come again."""
+    """Imports, appends, verifications and sniffs with files under way at once, those that upload
+    or wait included: the spool holds at most so many uploads. One more is refused, to come
+    again."""

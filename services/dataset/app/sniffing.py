@@ -10,18 +10,17 @@ from typing import Final
 from uuid import uuid4
 
 from services.dataset.app.order import Part, PartBytes
+from services.dataset.app.places import Places
 from services.dataset.app.preparing import describe_file, read_all, times_of, told
-from services.dataset.app.staging import TooManyImports
 from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.catalogue import Report
 from services.dataset.domain.columns import Column
 from services.dataset.domain.timeline import Clock, Reading, read_timeline
 from services.dataset.domain.times import Times
-from services.dataset.storage.spool import Spool
+from services.dataset.storage.spool import Spool, Upload
 from services.shared.errors import InvalidRequest, Violation
 from services.shared.series.disk import in_thread
 
-_PLACES: Final = 8
 _AT_A_TIME: Final = 2
 _TOO_FEW: Final = "There are too few rows to tell the distance of bars and their calendar."
 
@@ -49,36 +48,28 @@ class Sniffed:
 
 
 class Sniffing:
-    """`places` files lie on the disk at a time."""
-
-    def __init__(self, *, spool: Spool, sessions: SessionSource, places: int = _PLACES) -> None:
+    def __init__(self, *, spool: Spool, sessions: SessionSource, places: Places) -> None:
         self._spool = spool
         self._sessions = sessions
         self._places = places
-        self._under_way = 0
         self._slots = asyncio.Semaphore(_AT_A_TIME)
 
     async def run(self, order: SniffOrder, pieces: AsyncIterator[PartBytes]) -> Sniffed:
-        """Raises InvalidRequest for what an import would refuse."""
-        if self._under_way >= self._places:
-            raise TooManyImports(
-                f"{self._under_way} files are being looked at, and no more fit: try again shortly."
-            )
-        self._under_way += 1
-        try:
-            return await self._run(order, pieces)
-        finally:
-            self._under_way -= 1
+        """Raises InvalidRequest for what an import would refuse, and TooManyImports."""
+        with self._places.one():
+            async with self._spool.upload(uuid4(), 1) as upload:
+                return await self._run(order, upload, pieces)
 
-    async def _run(self, order: SniffOrder, pieces: AsyncIterator[PartBytes]) -> Sniffed:
-        async with self._spool.upload(uuid4(), 1) as upload:
-            async for piece in pieces:
-                await upload.write(piece.part, piece.data)
-            upload.close()
-            if upload.missing():
-                raise InvalidRequest([Violation("header.part", "has no bytes")])
-            async with self._slots:
-                return await in_thread(sniff, order, upload.paths[0], self._sessions)
+    async def _run(
+        self, order: SniffOrder, upload: Upload, pieces: AsyncIterator[PartBytes]
+    ) -> Sniffed:
+        async for piece in pieces:
+            await upload.write(piece.part, piece.data)
+        upload.close()
+        if upload.missing():
+            raise InvalidRequest([Violation("header.part", "has no bytes")])
+        async with self._slots:
+            return await in_thread(sniff, order, upload.paths[0], self._sessions)
 
 
 def sniff(order: SniffOrder, path: Path, sessions: SessionSource) -> Sniffed:

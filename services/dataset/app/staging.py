@@ -17,13 +17,13 @@ import structlog
 
 from services.dataset.app.hashing import as_stream, read_hash
 from services.dataset.app.order import AppendOrder, ImportOrder, PartBytes
+from services.dataset.app.places import Places
 from services.dataset.domain.catalogue import ImportKind, ImportState, Published, Repeatable
 from services.dataset.storage.protocol import Catalogue, CatalogueTransaction
 from services.dataset.storage.spool import Spool, Upload
 from services.shared.canonical import BLOCK_ROWS, TableHash
 from services.shared.errors import (
     DataLoss,
-    Exhausted,
     InvalidRequest,
     Stage1Error,
     Unavailable,
@@ -33,10 +33,6 @@ from services.shared.failpoints import reach
 from services.shared.series import SeriesStore
 
 log = structlog.get_logger()
-
-
-class TooManyImports(Exhausted):
-    reason = "TOO_MANY_IMPORTS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +45,8 @@ class Staged:
 
 
 class Staging:
-    """`slots` imports are parsed and loaded at a time. `places` are under way at a time, those
-    that upload or wait for a slot included: each holds its files on the disk.
-    """
+    """`slots` imports are parsed and loaded at a time; those that upload or wait for a slot have
+    their places already."""
 
     def __init__(
         self,
@@ -60,7 +55,7 @@ class Staging:
         series: SeriesStore,
         spool: Spool,
         slots: int,
-        places: int,
+        places: Places,
     ) -> None:
         self.catalogue = catalogue
         self.series = series
@@ -81,7 +76,7 @@ class Staging:
     ) -> AsyncIterator[UUID]:
         """`admit` refuses what can be refused before the upload, and gives the slug."""
         import_id, step = uuid4(), "append" if kind is ImportKind.APPEND else "import"
-        with self._place(import_id):
+        with self._places.one(), self._running(import_id):
             async with self.catalogue.transaction() as catalogue:
                 slug = await admit(catalogue)
                 await catalogue.receive(import_id, kind, slug, self.owner)
@@ -95,11 +90,7 @@ class Staging:
             await reach(f"{step}.cleaned")
 
     @contextmanager
-    def _place(self, import_id: UUID) -> Iterator[None]:
-        if len(self.running) >= self._places:
-            raise TooManyImports(
-                f"{len(self.running)} imports are under way, and no more fit: try again shortly."
-            )
+    def _running(self, import_id: UUID) -> Iterator[None]:
         self.running.add(import_id)
         try:
             yield

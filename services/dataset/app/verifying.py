@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from services.dataset.app.joining import in_step
 from services.dataset.app.order import Part, PartBytes
+from services.dataset.app.places import Places
 from services.dataset.app.preparing import read_all
 from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.columns import Table
@@ -73,11 +74,18 @@ class Verifying:
     """One verification with files at a time: it holds their tables in memory."""
 
     def __init__(
-        self, *, catalogue: Catalogue, series: SeriesStore, spool: Spool, sessions: SessionSource
+        self,
+        *,
+        catalogue: Catalogue,
+        series: SeriesStore,
+        spool: Spool,
+        places: Places,
+        sessions: SessionSource,
     ) -> None:
         self._catalogue = catalogue
         self._series = series
         self._spool = spool
+        self._places = places
         self._sessions = sessions
         self._slots = asyncio.Semaphore(FILE_SLOTS)
 
@@ -87,25 +95,32 @@ class Verifying:
         """Progress at most twice a second, then the report.
 
         Raises NotFound, DataLoss for a damaged manifest, InvalidRequest for files that break
-        a rule.
+        a rule, and TooManyImports.
         """
         if not order.parts:
             async with aclosing(self._verify(order, {})) as told:
                 async for step in told:
                     yield step
             return
-        async with self._spool.upload(uuid4(), len(order.parts)) as upload:
-            async for piece in pieces:
-                await upload.write(piece.part, piece.data)
-            upload.close()
-            _refuse_missing(upload.missing())
-            async with self._slots:
-                known = (await self._record(order.name, order.version)).manifest
-                parts = tuple(part.as_known(known) for part in order.parts)
-                files = await in_thread(_files, parts, upload.paths)
-                async with aclosing(self._verify(order, files)) as told:
-                    async for step in told:
-                        yield step
+        async with self._uploaded(order, pieces) as paths, self._slots:
+            known = (await self._record(order.name, order.version)).manifest
+            parts = tuple(part.as_known(known) for part in order.parts)
+            files = await in_thread(_files, parts, paths)
+            async with aclosing(self._verify(order, files)) as told:
+                async for step in told:
+                    yield step
+
+    @asynccontextmanager
+    async def _uploaded(
+        self, order: VerifyOrder, pieces: AsyncIterator[PartBytes]
+    ) -> AsyncIterator[list[Path]]:
+        with self._places.one():
+            async with self._spool.upload(uuid4(), len(order.parts)) as upload:
+                async for piece in pieces:
+                    await upload.write(piece.part, piece.data)
+                upload.close()
+                _refuse_missing(upload.missing())
+                yield upload.paths
 
     async def _verify(
         self, order: VerifyOrder, files: Mapping[Table, pa.Table]
@@ -150,6 +165,7 @@ class _Verification:
             schema = await self._series.schema(expected.table, expected.names)
             if strange := columns_differ(expected, schema):
                 self._findings += strange
+                self._is_whole = False
                 return
             rows = self._series.read(expected.table, expected.names, below_ms=expected.last_ms + 1)
             async with aclosing(rows), aclosing(_grouped(rows)) as groups:

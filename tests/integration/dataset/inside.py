@@ -19,6 +19,7 @@ from services.dataset.app.datasets import Datasets
 from services.dataset.app.importing import Imports
 from services.dataset.app.merging import Merges
 from services.dataset.app.order import AppendOrder, ImportOrder, PartBytes
+from services.dataset.app.places import Places
 from services.dataset.app.staging import Staging
 from services.dataset.calendars import exchange_sessions
 from services.dataset.convert.importing import adopt_order, append_order, import_order
@@ -123,7 +124,7 @@ def service_on(
         series=used_series or series,
         spool=spool,
         slots=1,
-        places=places,
+        places=Places(places),
     )
     merges = Merges(catalogue=staging.catalogue, series=staging.series)
     imports = Imports(staging=staging, clock=clock)

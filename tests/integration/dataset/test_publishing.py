@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from services.dataset.app.order import PartBytes
-from services.dataset.app.staging import TooManyImports
+from services.dataset.app.places import TooManyImports
 from services.dataset.domain.updates import Update
 from services.shared.errors import AlreadyExists, DataLoss, NotFound, Unavailable
 from services.shared.postgres import Pool
@@ -149,7 +149,7 @@ async def test_imports_that_wait_are_bounded_and_a_place_comes_free(
         uploading.clear()
         second = asyncio.create_task(service.imports.run(order("second_place"), slow(2)))
         await uploading.wait()
-        with pytest.raises(TooManyImports, match="2 imports are under way"):
+        with pytest.raises(TooManyImports, match="2 uploads are under way"):
             await service.run(order("no_place"), *files(3))
         assert len(list((tmp_path / "spool").iterdir())) == 2
         second.cancel()

@@ -14,6 +14,7 @@ import pytest
 
 from services.dataset.app.bars import Bars, BarsQuery
 from services.dataset.app.checking import Checking
+from services.dataset.app.places import Places
 from services.dataset.app.verifying import Verifying, VerifyOrder, VerifyReport
 from services.dataset.calendars import exchange_sessions
 from services.dataset.domain.columns import Table
@@ -43,6 +44,7 @@ class Quest:
             catalogue=self.catalogue,
             series=self.series,
             spool=Spool(self.folder / "spool", 1 << 30),
+            places=Places(1),
             sessions=exchange_sessions,
         )
         order = VerifyOrder(name=self.manifest.dataset_id, version=None, parts=(), sample_rows=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,9 +15,13 @@ from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1 import import_pb2
 
 from services.dataset.app.checking import STUCK_MS, Checking
+from services.dataset.app.order import Part, PartBytes
+from services.dataset.app.places import Places, TooManyImports
 from services.dataset.app.verifying import Progress, Verifying, VerifyOrder, VerifyReport
 from services.dataset.calendars import exchange_sessions
+from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import Manifest
+from services.dataset.formats import Options
 from services.dataset.storage.postgres import PostgresCatalogue
 from services.dataset.storage.spool import Spool
 from services.shared.clock import system_clock
@@ -60,6 +64,7 @@ class Store:
                 catalogue=PostgresCatalogue(self.pool, system_clock),
                 series=series,
                 spool=Spool(self.folder / "spool", 1 << 30),
+                places=Places(1),
                 sessions=exchange_sessions,
             )
             name = self.manifest.dataset_id
@@ -421,6 +426,39 @@ class TestFiles:
         assert not [f for f in answer.findings if f.subject.startswith("euro")]
 
 
+async def test_an_upload_to_be_verified_takes_a_place_before_its_first_byte(
+    store: Store,
+) -> None:
+    places = Places(1)
+    part = Part(table=Table.OHLCV, file_name="", options=Options())
+
+    begun = []
+
+    async def unread() -> AsyncIterator[PartBytes]:
+        begun.append(True)
+        yield PartBytes(0, b"")
+
+    async with arrow_files(store.folder / "series") as series:
+        verifying = Verifying(
+            catalogue=PostgresCatalogue(store.pool, system_clock),
+            series=series,
+            spool=Spool(store.folder / "spool", 1 << 30),
+            places=places,
+            sessions=exchange_sessions,
+        )
+        order = VerifyOrder(name=store.manifest.dataset_id, version=1, parts=(part,), sample_rows=0)
+        with places.one():
+            with pytest.raises(TooManyImports, match="1 uploads are under way"):
+                await anext(verifying.run(order, unread()))
+            assert not begun
+            steps = verifying.run(replace(order, parts=()), nothing())
+            assert [step async for step in steps]
+        with pytest.raises(InvalidRequest, match="has no bytes"):
+            await anext(verifying.run(order, nothing()))
+        with places.one():
+            assert not list((store.folder / "spool").iterdir())
+
+
 async def test_progress_is_told_while_rows_are_read(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +469,7 @@ async def test_progress_is_told_while_rows_are_read(
             catalogue=PostgresCatalogue(store.pool, system_clock),
             series=series,
             spool=Spool(store.folder / "spool", 1 << 30),
+            places=Places(1),
             sessions=exchange_sessions,
         )
         name = store.manifest.dataset_id
