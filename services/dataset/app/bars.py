@@ -15,7 +15,7 @@ from services.dataset.app.boundaries import TimesOf, lower_bounds, times_at
 from services.dataset.app.descending import descending
 from services.dataset.app.joining import OHLCV_INDEX, BatchesOf, joined
 from services.dataset.domain.columns import Table
-from services.dataset.domain.manifest import Manifest, measurement, watermark
+from services.dataset.domain.manifest import Manifest, measurement, rows_of, watermark
 from services.dataset.domain.times import Times as Timestamps
 from services.dataset.storage.protocol import Catalogue
 from services.shared.arrow_stream import Piece
@@ -134,10 +134,6 @@ class Bars:
     async def manifest(self, name: UUID | str, version: int | None) -> Manifest:
         async with self._catalogue.transaction() as catalogue:
             return (await catalogue.dataset(name, version)).manifest
-
-
-def rows_of(manifest: Manifest, table: Table) -> int:
-    return manifest.ohlcv_rows if table is Table.OHLCV else manifest.indicator_rows
 
 
 def _within(span: Span | None, rows: int) -> Span | None:

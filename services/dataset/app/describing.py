@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from services.dataset.app.bars import Bars, refuse_unknown, rows_of
+from services.dataset.app.bars import Bars, refuse_unknown
 from services.dataset.domain.columns import Column, ColumnType, Table
-from services.dataset.domain.manifest import Manifest, measurement
+from services.dataset.domain.manifest import Manifest, measurement, rows_of
 from services.dataset.domain.statistics import SAMPLE, NumberColumn, Statistics, TextColumn
 from services.shared.arrow_stream import size_of
 from services.shared.series import Rows, SeriesStore

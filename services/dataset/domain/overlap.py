@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from services.dataset.domain.columns import Table
+from services.dataset.domain.comparison import differing
 from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.times import iso
+from services.dataset.domain.verification import TIME
 from services.shared.errors import Conflict, InvalidRequest, Violation
-
-TIME = "timestamp_ms"
 
 
 class RowsDiffer(Conflict):
@@ -36,7 +35,7 @@ def refuse_difference(
     differs = {
         name: mask
         for name in given.schema.names
-        if (mask := _differs(given.column(name), stored.column(name))).any()
+        if name != TIME and (mask := differing(given.column(name), stored.column(name))).any()
     }
     if differs:
         raise RowsDiffer(_told(base, differs, given, stored))
@@ -54,24 +53,6 @@ def _strange(base: Manifest, table: Table, times: NDArray[np.int64]) -> str:
         f"has a row at {iso(times[0])}{more}, {where} of dataset {base.dataset_slug}: "
         f"only rows after {iso(last)} can be added"
     )
-
-
-def _differs(given: pa.Array, stored: pa.Array) -> NDArray[np.bool_]:
-    if pa.types.is_string(given.type):
-        either = pc.xor(given.is_null(), stored.is_null())
-        other = pc.fill_null(pc.not_equal(given, stored), False)
-        differs: NDArray[np.bool_] = pc.or_(either, other).to_numpy(zero_copy_only=False)
-        return differs
-    left, right = _numbers(given), _numbers(stored)
-    same: NDArray[np.bool_] = (left == right) | (np.isnan(left) & np.isnan(right))
-    return np.logical_not(same)
-
-
-def _numbers(column: pa.Array) -> NDArray[np.float64]:
-    if pa.types.is_floating(column.type):
-        column = column.fill_null(np.nan)
-    numbers: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
-    return numbers
 
 
 def _told(
