@@ -28,12 +28,22 @@ class Server:
         try:
             while await self._request(reader):
                 self.asked.release()
-                await self.open.wait()
+                if not await self._is_still_there(reader):
+                    break
                 writer.write(ANSWER)
         finally:
             self._clients.discard(writer)
             self.hung_up.release()
             writer.close()
+
+    async def _is_still_there(self, reader: asyncio.StreamReader) -> bool:
+        opened = asyncio.ensure_future(self.open.wait())
+        gone = asyncio.ensure_future(reader.read(1))
+        done, waiting = await asyncio.wait([opened, gone], return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return opened in done
 
     async def _request(self, reader: asyncio.StreamReader) -> bytes:
         try:
@@ -93,3 +103,15 @@ async def test_a_server_that_refuses_everybody_is_told(monkeypatch: pytest.Monke
 
 async def refused(_: asyncio.StreamReader) -> bytes:
     return b""
+
+
+async def test_a_question_that_nobody_waits_for_any_more_is_ended() -> None:
+    async with wired() as (wire, server):
+        server.open.clear()
+        asking = asyncio.create_task(wire.rows("select 1"))
+        await server.asked.acquire()
+        asking.cancel()
+        async with asyncio.timeout(10):
+            await server.hung_up.acquire()
+        server.open.set()
+        assert await wire.rows("select 2") == [[1]]

@@ -14,9 +14,11 @@ import json
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from socket import SHUT_RDWR
 from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
 
@@ -63,6 +65,56 @@ class Address:
         return {"Authorization": f"Basic {login}"}
 
 
+class AnswerTooLong(Exception):
+    """What it said is lost: ask for less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    target: str
+    seconds: float
+    most: int | None
+    """Bytes of the answer."""
+
+
+class Call:
+    """A question on its way; whoever no longer waits for it ends it, in whichever thread it is."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self._connection: HTTPConnection | None = None
+        self._is_given_up = False
+
+    def answer(self, connection: HTTPConnection, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Blocks. The connection can be used again, or is closed where this raises."""
+        self._connection = connection
+        try:
+            self._open(connection)
+            connection.request("GET", self.question.target, headers=headers)
+            reply = connection.getresponse()
+            return reply.status, _read(reply, self.question.most)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._connection = None
+
+    def _open(self, connection: HTTPConnection) -> None:
+        connection.timeout = self.question.seconds
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(self.question.seconds)
+        if self._is_given_up:  # before there was a socket to shut down
+            raise ConnectionAbortedError("Nobody waits for the answer any more.")
+
+    def give_up(self) -> None:
+        self._is_given_up = True
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with suppress(OSError):
+                connection.sock.shutdown(SHUT_RDWR)
+
+
 class Wire:
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -76,7 +128,7 @@ class Wire:
     async def in_thread(self, work: Callable[[], T]) -> T:
         """In threads of the store's own: a slow server must not keep others from theirs.
 
-        Who is cancelled does not wait for it.
+        Who is cancelled does not wait for it; a question to the server is given up then.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -88,19 +140,27 @@ class Wire:
         rows: list[list[Any]] = json.loads(body).get("dataset", [])
         return rows
 
-    async def arrow(self, query: str, *, table: str) -> pa.Table:
-        """A bounded slice: all of it is in memory."""
+    async def arrow(self, query: str, *, table: str, most: int | None = None) -> pa.Table:
+        """A bounded slice: all of it is in memory. Raises AnswerTooLong beyond `most` bytes."""
         asked = {"query": query, "fmt": "parquet", "compression_codec": "uncompressed"}
-        body = await self._asked("/exp", asked, table, SECONDS)
+        body = await self._asked("/exp", asked, table, SECONDS, most)
         return await self.in_thread(lambda: pq.read_table(pa.BufferReader(body), use_threads=False))
 
-    async def _asked(self, path: str, asked: dict[str, str], table: str, seconds: float) -> bytes:
+    async def _asked(
+        self,
+        path: str,
+        asked: dict[str, str],
+        table: str,
+        seconds: float,
+        most: int | None = None,
+    ) -> bytes:
         target = f"{path}?{urlencode(asked, safe=_PLAIN, quote_via=quote_plus)}"
         if len(target) > _LONGEST_QUERY:
             raise InvalidRequest([Violation("columns", "are too many for one query of QuestDB")])
+        question = Question(target=target, seconds=seconds, most=most)
         for pause in (*_PAUSES, None):
             try:
-                status, body = await self.in_thread(lambda: self._get(target, seconds))
+                status, body = await self._answered(Call(question))
             except TimeoutError as error:
                 raise self._away(f"no answer within {seconds:.0f} s") from error
             except (OSError, HTTPException) as error:
@@ -117,30 +177,28 @@ class Wire:
     def _away(self, why: str) -> Unavailable:
         return Unavailable("QuestDB does not answer; the same call may work later.", cause=why)
 
-    def _get(self, target: str, seconds: float) -> tuple[int, bytes]:
+    async def _answered(self, call: Call) -> tuple[int, bytes]:
+        try:
+            return await self.in_thread(lambda: self._get(call))
+        except asyncio.CancelledError:
+            call.give_up()
+            raise
+
+    def _get(self, call: Call) -> tuple[int, bytes]:
         connection = self._idle_connection()
         if connection is not None:
             try:
-                return self._answer(connection, target, seconds)
+                return self._answer(connection, call)
             except TimeoutError:
                 raise
             except (OSError, HTTPException):
                 self._close_idle()  # one that hung up has hung up on all
-        return self._answer(self._new_connection(), target, seconds)
+        return self._answer(self._new_connection(), call)
 
-    def _answer(self, connection: HTTPConnection, target: str, seconds: float) -> tuple[int, bytes]:
-        connection.timeout = seconds
-        if connection.sock is not None:
-            connection.sock.settimeout(seconds)
-        try:
-            connection.request("GET", target, headers=self.address.headers)
-            reply = connection.getresponse()
-            body = reply.read()
-        except BaseException:
-            connection.close()
-            raise
+    def _answer(self, connection: HTTPConnection, call: Call) -> tuple[int, bytes]:
+        answer = call.answer(connection, self.address.headers)
         self._idle.append(connection)
-        return reply.status, body
+        return answer
 
     def _idle_connection(self) -> HTTPConnection | None:
         try:
@@ -156,3 +214,12 @@ class Wire:
         secure = self.address.parts.scheme == "https"
         kind = HTTPSConnection if secure else HTTPConnection
         return kind(str(self.address.parts.hostname), self.address.port)
+
+
+def _read(reply: HTTPResponse, most: int | None) -> bytes:
+    if most is None:
+        return reply.read()
+    body = reply.read(most + 1)
+    if len(body) > most:
+        raise AnswerTooLong
+    return body
