@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from services.shared.errors import Conflict, DataLoss, InvalidRequest, Unavailable
 from services.shared.questdb_server import Server, free_port, running, url_of
 from services.shared.series import NoSuchTable, Rows, SeriesStore, Span, TableDiffers, Times
-from services.shared.series import questdb as questdb_module
 from services.shared.series.arrow_files import arrow_files
 from services.shared.series.disk import DiskFull
-from services.shared.series.questdb import questdb_store
+from services.shared.series.questdb import memory, questdb_store
 from services.shared.series.questdb.layout import foreign
 from services.shared.series.questdb.refusals import StoreRefused, WalSuspended
+from services.shared.series.questdb.wire import Wire
 from tests.contract.series_store import (
     BARS,
     PREDICTIONS,
@@ -34,6 +34,7 @@ from tests.contract.series_store import (
     rows_of,
     stream,
     with_bars,
+    with_predictions,
 )
 
 SMALL = settings(
@@ -62,8 +63,8 @@ def sql(url: str, query: str) -> list[list[Any]]:
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few thousand rows are many slices."""
-    monkeypatch.setattr(questdb_module, "SLICE_BYTES", 16 << 10)
-    monkeypatch.setattr(questdb_module, "LEAST_SLICE_BYTES", 16 << 10)
+    monkeypatch.setattr(memory, "SLICE_BYTES", 16 << 10)
+    monkeypatch.setattr(memory, "LEAST_SLICE_BYTES", 16 << 10)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,70 @@ async def test_rows_of_one_time_are_never_parted(
     files, questdb = pair
     got = await rows_of(questdb, "guesses", ["prediction"], span=span, where=where)
     assert got == await rows_of(files, "guesses", ["prediction"], span=span, where=where)
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_committed_rows_are_read_once_while_a_late_attempt_writes(
+    store: SeriesStore,
+) -> None:
+    committed = [(t, 0, 1, float(t)) for t in range(5_000)]
+    table = await with_predictions(store, predictions(committed))
+    read: list[float] = []
+    reader = store.read(table, ["prediction"], where={"fold": 0, "attempt": 1})
+    async with aclosing(reader) as batches:
+        read += (await anext(batches)).column("prediction").to_pylist()
+        late = predictions([(t, 0, 2, 0.5) for t in range(0, 5_000, 2)])
+        await put(store, table, late)
+        async for batch in batches:
+            read += batch.column("prediction").to_pylist()
+    assert read == [row[3] for row in committed]
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> list[pa.Table]:
+    """What the server answers to readers."""
+    answers: list[pa.Table] = []
+    ask = Wire.arrow
+
+    async def arrow(*args: Any, **kwargs: Any) -> pa.Table:
+        answers.append(await ask(*args, **kwargs))
+        return answers[-1]
+
+    monkeypatch.setattr(Wire, "arrow", arrow)
+    return answers
+
+
+async def test_texts_that_grow_long_are_read_in_slices_that_do_not(
+    store: SeriesStore, slices: list[pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SLICE_BYTES", 256 << 10)
+    monkeypatch.setattr(memory, "LEAST_SLICE_BYTES", 256 << 10)
+    texts = ["short"] * 9_000 + ["long" * 2_500] * 500 + ["longest" * 100_000] * 2
+    schema = pa.schema([BARS.field("timestamp_ms"), ("text", pa.string())])
+    rows = pa.RecordBatch.from_arrays([pa.array(range(len(texts))), pa.array(texts)], schema=schema)
+    table = new_name()
+    await store.create(table, schema)
+    await put(store, table, rows)
+    read = [row async for batch in store.read(table) for row in batch.column("text").to_pylist()]
+    assert read == texts
+    assert slices[0].num_rows == 1000
+    assert all(found.nbytes <= 2 * (256 << 10) for found in slices if found.num_rows > 1)
+
+
+async def test_a_wide_table_is_read_in_slices_of_its_width(
+    store: SeriesStore, slices: list[pa.Table]
+) -> None:
+    fields = [pa.field(f"c{i}", pa.float64()) for i in range(1000)]
+    schema = pa.schema([BARS.field("timestamp_ms"), *fields])
+    values = np.random.default_rng(5).standard_normal((1001, 2_500))
+    columns = [pa.array(range(2_500)), *map(pa.array, values[:1000])]
+    table = new_name()
+    await store.create(table, schema)
+    await put(store, table, pa.RecordBatch.from_arrays(columns, schema=schema))
+    last = [batch.column("c999") async for batch in store.read(table)]
+    assert np.array_equal(np.concatenate(last), values[999])
+    assert [found.num_rows > 0 for found in slices] == [True, True]
+    assert max(found.nbytes for found in slices) <= memory.SLICE_BYTES
 
 
 async def test_two_stores_on_one_server_see_the_same_tables(

@@ -34,12 +34,11 @@ from services.shared.series.questdb.layout import (
     listed,
     new_layout,
 )
-from services.shared.series.questdb.reading import LEAST_SLICE_BYTES, SLICE_BYTES, Reader
+from services.shared.series.questdb.memory import Claim, ReadMemory
+from services.shared.series.questdb.reading import Reader
 from services.shared.series.questdb.sending import Sending
 from services.shared.series.questdb.wire import LONG_SECONDS, Address, Wire
 
-READ_BYTES: Final = 128 << 20
-"""Of slices in memory, all readers together."""
 _KNOWN_TIMES: Final = 10_000
 
 
@@ -60,7 +59,7 @@ class Questdb:
         self._layouts: dict[str, Layout] = {}
         self._times: dict[str, dict[int, int]] = defaultdict(dict)
         self._naming = asyncio.Lock()
-        self._readers = 0
+        self._memory = ReadMemory()
 
     async def create(self, table: str, schema: pa.Schema, *, key: Sequence[str] = (TIME,)) -> None:
         check_table_name(table)
@@ -111,11 +110,8 @@ class Questdb:
         layout = await self._layout(table)
         wanted = selected(layout.readable, columns)
         check_selection(table, layout.key, span, where or {})
-        reader = Reader(self._wire, layout, wanted, self._known_times(table))
-        self._readers += 1
-        reader.slice_bytes = max(
-            LEAST_SLICE_BYTES, min(SLICE_BYTES, READ_BYTES // (2 * self._readers))
-        )
+        claim = Claim(self._memory)
+        reader = Reader(self._wire, layout, wanted, self._known_times(table), claim)
         try:
             async with aclosing(reader.batches(span, below_ms, where or {})) as batches:
                 async for batch in batches:
@@ -124,7 +120,7 @@ class Questdb:
             self._forget(table)
             raise
         finally:
-            self._readers -= 1
+            claim.end()
 
     def read_pieces(
         self,

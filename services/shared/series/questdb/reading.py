@@ -2,6 +2,7 @@
 
 The server reads a range of time several times faster than a range of positions,
 so positions are turned into times first. Slices never part rows of one time.
+How long texts are shows only when they are there: slices of them begin small.
 """
 
 from __future__ import annotations
@@ -14,18 +15,15 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from services.shared.arrow_stream import CHUNK_BYTES
-from services.shared.errors import DataLoss
+from services.shared.errors import DataLoss, InvalidRequest, Violation
 from services.shared.series import INDEX, TIME, Rows, Span
 from services.shared.series.columns import times_of
+from services.shared.series.questdb.converting import column_of, in_key_order, parts
 from services.shared.series.questdb.layout import LAST_MS, Layout, quoted
-from services.shared.series.questdb.wire import Wire
+from services.shared.series.questdb.memory import Claim, Sizing
+from services.shared.series.questdb.wire import AnswerTooLong, Wire
 
-SLICE_BYTES: Final = 16 << 20
-LEAST_SLICE_BYTES: Final = 1 << 20
-_TEXT_BYTES: Final = 24  # until the first slice says how much
 _LONGEST_LIST: Final = 28_000  # characters
 _US: Final = 1000
 
@@ -41,25 +39,28 @@ class Stretch:
 
 
 class Reader:
-    """One reader of one table. `times` keeps the µs of positions."""
+    """One reader of one table. `times` keeps the µs of positions, where there is an index."""
 
     def __init__(
-        self, wire: Wire, layout: Layout, columns: pa.Schema, times: dict[int, int]
+        self, wire: Wire, layout: Layout, columns: pa.Schema, times: dict[int, int], claim: Claim
     ) -> None:
         self._wire = wire
         self._layout = layout
         self._columns = columns
         self._times = times
-        self._row_bytes = sum(_TEXT_BYTES if f.type == pa.string() else 8 for f in columns)
-        self.slice_bytes = SLICE_BYTES
+        self._asked = self._asked_columns()
+        self._sizing = Sizing(claim, self._asked)
 
     async def batches(
         self, span: Span | None, below_ms: int | None, where: Mapping[str, int]
     ) -> AsyncGenerator[pa.RecordBatch]:
-        stretch = await self._stretch(span, below_ms)
-        async with aclosing(ahead(self._slices(stretch, where))) as slices:
+        if self._layout.has_index:
+            found = self._by_position(await self._stretch(span, below_ms))
+        else:
+            found = self._by_time(*await self._range_us(span, below_ms), where)
+        async with aclosing(ahead(found)) as slices:
             async for batch in slices:
-                for part in _parts(batch):
+                for part in parts(batch):
                     yield part
 
     async def _stretch(self, span: Span | None, below_ms: int | None) -> Stretch:
@@ -81,87 +82,134 @@ class Reader:
     async def _rows_before(self, ms: int | None, *, all_rows: bool = False) -> int:
         if ms is None and not all_rows:
             return 0
-        return await self._count("" if ms is None else self._before(ms * _US))
+        condition = "" if ms is None else self._before(ms * _US)
+        return int(await self._value(f'SELECT count() FROM "{self._layout.table}"{condition}') or 0)
+
+    async def _range_us(self, span: Span | None, below_ms: int | None) -> tuple[int, int]:
+        """[start, end), which ends behind the last row there is now."""
+        start_ms, end_ms = (_clamped(ms) for ms in times_of(span, below_ms))
+        layout = self._layout
+        last_us = await self._value(f'SELECT max("{layout.time}")::LONG FROM "{layout.table}"')
+        end_us = 0 if last_us is None else last_us + 1
+        return (start_ms or 0) * _US, end_us if end_ms is None else min(end_us, end_ms * _US)
 
     def _before(self, us: int) -> str:
         """Small numbers alone would be read as years."""
         return f' WHERE "{self._layout.time}"<{us}::TIMESTAMP'
 
-    async def _count(self, condition: str) -> int:
-        table = self._layout.table
-        rows = await self._wire.rows(f'SELECT count() FROM "{table}"{condition}', table=table)
-        return int(rows[0][0])
+    def _between(self, start_us: int, end_us: int) -> str:
+        return f'{self._before(end_us)} AND "{self._layout.time}">={start_us}::TIMESTAMP'
 
-    async def _slices(
-        self, stretch: Stretch, where: Mapping[str, int]
-    ) -> AsyncGenerator[pa.RecordBatch]:
+    async def _value(self, query: str) -> int | None:
+        """The first of an answer, which may be empty or null."""
+        rows = await self._wire.rows(query, table=self._layout.table)
+        return rows[0][0] if rows else None
+
+    async def _by_position(self, stretch: Stretch) -> AsyncGenerator[pa.RecordBatch]:
+        """Of a table that grows at its end only: a row keeps its position."""
         start, start_us = stretch.start, stretch.start_us
         while start < stretch.end:
             if start_us is None:
                 start_us = await self._time_at(start)
-            rows = max(1, self.slice_bytes // self._row_bytes)
-            end = min(start + rows, stretch.end)
+            end = min(start + self._sizing.next(), stretch.end)
             is_last = end == stretch.end and stretch.end_us is not None
             end_us = stretch.end_us if is_last else await self._time_at(end - 1) + 1
             assert end_us is not None
-            batch = await self._slice(start, start_us, end_us, where)
-            if self._layout.has_index:
-                self._check(batch, end - start)
-            elif not is_last:
-                end = await self._count(self._before(end_us))
-            yield batch
+            found = await self._slice(self._between(start_us, end_us))
+            if found is None:
+                continue
+            self._check(found, end - start)
+            yield await self._converted(found, start)
             start, start_us = end, end_us
 
-    def _check(self, batch: pa.RecordBatch, rows: int) -> None:
-        if batch.num_rows != rows:
-            self._times.clear()
-            raise DataLoss(
-                f"Table {self._layout.table} of QuestDB gave {batch.num_rows} rows where "
-                f"{rows} were counted: it was changed from elsewhere while it was read."
-            )
+    def _check(self, found: pa.Table, rows: int) -> None:
+        if found.num_rows == rows:
+            return
+        self._times.clear()
+        table = self._layout.table
+        if not self._layout.has_unique_keys:
+            told = f"is {table!r}, which has several rows of one time, or is being changed"
+            raise InvalidRequest([Violation("table", told)])
+        raise DataLoss(
+            f"Table {table} of QuestDB gave {found.num_rows} rows where {rows} were counted: "
+            "it was changed from elsewhere while it was read."
+        )
+
+    async def _by_time(
+        self, start_us: int, end_us: int, where: Mapping[str, int]
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        """Rows may come in anywhere meanwhile: a slice begins at the time where the last ended."""
+        compared = "".join(f' AND "{self._layout.name_of(n)}"={v:d}' for n, v in where.items())
+        while start_us < end_us:
+            edge_us = await self._edge(start_us, end_us, self._sizing.next())
+            found = await self._slice(self._between(start_us, edge_us) + compared)
+            if found is None:
+                continue
+            yield await self._converted(found, 0)
+            start_us = edge_us
+
+    async def _edge(self, start_us: int, end_us: int, rows: int) -> int:
+        """A time before which lie about so many rows of this range."""
+        layout = self._layout
+        query = (
+            f'SELECT "{layout.time}"::LONG FROM "{layout.table}"{self._between(start_us, end_us)} '
+            f"LIMIT {rows - 1},{rows}"
+        )
+        last_us = await self._value(query)
+        return end_us if last_us is None else last_us + 1
 
     async def _time_at(self, position: int) -> int:
         if position not in self._times:
             table, time = self._layout.table, self._layout.time
             query = f'SELECT "{time}"::LONG FROM "{table}" LIMIT {position},{position + 1}'
-            rows = await self._wire.rows(query, table=table)
-            if not rows:
+            us = await self._value(query)
+            if us is None:
                 raise DataLoss(f"Table {table} of QuestDB has no row {position} any more.")
-            self._times[position] = int(rows[0][0])
+            self._times[position] = us
         return self._times[position]
 
-    async def _slice(
-        self, first_row: int, start_us: int, end_us: int, where: Mapping[str, int]
-    ) -> pa.RecordBatch:
-        layout = self._layout
-        compared = "".join(f' AND "{layout.name_of(n)}"={v:d}' for n, v in where.items())
-        query = (
-            f'SELECT {self._names()} FROM "{layout.table}"{self._before(end_us)} '
-            f'AND "{layout.time}">={start_us}::TIMESTAMP{compared}'
-        )
-        found = await self._wire.arrow(query, table=layout.table)
-        if found.num_rows:
-            self._row_bytes = max(1, found.nbytes // found.num_rows)
-        return await self._wire.in_thread(lambda: self._converted(found, first_row))
+    async def _slice(self, condition: str) -> pa.Table | None:
+        """None where it would be too long: the next one is shorter."""
+        layout, sizing = self._layout, self._sizing
+        query = f'SELECT {self._names()} FROM "{layout.table}"{condition}'
+        try:
+            found = await self._wire.arrow(query, table=layout.table, most=sizing.most_bytes)
+        except AnswerTooLong:
+            sizing.did_not_fit()
+            return None
+        sizing.fitted(found)
+        return found
 
-    def _names(self) -> str:
-        ordering = () if self._layout.has_index else self._layout.key
+    def _asked_columns(self) -> pa.Schema:
+        """With those that tell the order; all of them where a query could not name so many."""
+        layout = self._layout
+        ordering = () if layout.has_index else layout.key
         wanted = dict.fromkeys([*self._columns.names, *ordering, TIME])
         wanted.pop(INDEX, None)
-        layout = self._layout
-        names = ",".join(_exported(layout, layout.name_of(column)) for column in wanted)
-        is_long = len(wanted) == len(layout.names) or len(names) > _LONGEST_LIST
-        return "*" if is_long and not layout.varchars else names
+        asked = pa.schema([layout.columns.field(name) for name in wanted])
+        is_long = len(self._listed(asked)) > _LONGEST_LIST
+        return layout.columns if is_long and not layout.varchars else asked
 
-    def _converted(self, found: pa.Table, first_row: int) -> pa.RecordBatch:
+    def _names(self) -> str:
+        is_all = len(self._asked) == len(self._layout.names)
+        return "*" if is_all and not self._layout.varchars else self._listed(self._asked)
+
+    def _listed(self, columns: pa.Schema) -> str:
+        layout = self._layout
+        return ",".join(_exported(layout, layout.name_of(name)) for name in columns.names)
+
+    async def _converted(self, found: pa.Table, first_row: int) -> pa.RecordBatch:
+        return await self._wire.in_thread(lambda: self._batch(found, first_row))
+
+    def _batch(self, found: pa.Table, first_row: int) -> pa.RecordBatch:
         layout = self._layout
         found = found.combine_chunks()
         if not layout.has_index:
-            found = _in_key_order(found, [layout.name_of(name) for name in layout.key])
+            found = in_key_order(found, [layout.name_of(name) for name in layout.key])
         columns = [
             pa.array(np.arange(first_row, first_row + found.num_rows))
             if field.name == INDEX
-            else _column(found.column(layout.name_of(field.name)), field)
+            else column_of(found.column(layout.name_of(field.name)), field)
             for field in self._columns
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._columns)
@@ -187,39 +235,3 @@ async def ahead(source: AsyncGenerator[pa.RecordBatch]) -> AsyncGenerator[pa.Rec
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
         await source.aclose()
-
-
-def _parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
-    """Of about 1 MiB; bitmaps are cut at whole bytes."""
-    count = max(1, round(batch.nbytes / CHUNK_BYTES))
-    rows = max(8, -(-batch.num_rows // count) // 8 * 8)
-    return [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)]
-
-
-def _in_key_order(found: pa.Table, key: list[str]) -> pa.Table:
-    values = [found.column(name).to_numpy() for name in key]
-    if not np.any(np.diff(values[0].view("i8")) <= 0):
-        return found
-    order = np.lexsort(values[::-1])
-    return found.take(pa.array(order)).combine_chunks()
-
-
-def _column(found: pa.ChunkedArray, field: pa.Field) -> pa.Array:
-    values = found.chunk(0) if found.num_chunks else pa.array([], found.type)
-    if field.name == TIME:
-        return _milliseconds(values)
-    if values.type != field.type:
-        values = values.cast(field.type)
-    if values.null_count and not field.nullable:
-        if field.type != pa.float64():
-            raise DataLoss(f"Column {field.name!r} has nulls in QuestDB where none were written.")
-        values = pc.fill_null(values, float("nan"))
-    return values
-
-
-def _milliseconds(values: pa.Array) -> pa.Array:
-    whole = values.view(pa.int64()).to_numpy()
-    times = whole // _US
-    if not np.array_equal(times * _US, whole):
-        raise DataLoss("The table of QuestDB has times between milliseconds.")
-    return pa.array(times)

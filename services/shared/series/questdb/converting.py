@@ -1,0 +1,51 @@
+"""What QuestDB answers as rows of ours: milliseconds, nulls only where they may be, in order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.shared.arrow_stream import CHUNK_BYTES
+from services.shared.errors import DataLoss
+from services.shared.series import TIME
+
+_US: Final = 1000
+
+
+def parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """Of about 1 MiB; bitmaps are cut at whole bytes."""
+    count = max(1, round(batch.nbytes / CHUNK_BYTES))
+    rows = max(8, -(-batch.num_rows // count) // 8 * 8)
+    return [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)]
+
+
+def in_key_order(found: pa.Table, key: list[str]) -> pa.Table:
+    values = [found.column(name).to_numpy() for name in key]
+    if not np.any(np.diff(values[0].view("i8")) <= 0):
+        return found
+    order = np.lexsort(values[::-1])
+    return found.take(pa.array(order)).combine_chunks()
+
+
+def column_of(found: pa.ChunkedArray, field: pa.Field) -> pa.Array:
+    values = found.chunk(0) if found.num_chunks else pa.array([], found.type)
+    if field.name == TIME:
+        return _milliseconds(values)
+    if values.type != field.type:
+        values = values.cast(field.type)
+    if values.null_count and not field.nullable:
+        if field.type != pa.float64():
+            raise DataLoss(f"Column {field.name!r} has nulls in QuestDB where none were written.")
+        values = pc.fill_null(values, float("nan"))
+    return values
+
+
+def _milliseconds(values: pa.Array) -> pa.Array:
+    whole = values.view(pa.int64()).to_numpy()
+    times = whole // _US
+    if not np.array_equal(times * _US, whole):
+        raise DataLoss("The table of QuestDB has times between milliseconds.")
+    return pa.array(times)
