@@ -45,7 +45,7 @@ def jar(cache: Path | None = None, *, sha256: str = SHA256) -> Path:
         return found_at
     found_at.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=found_at.parent, prefix=".maven-") as aside:
-        loaded = _load(Path(aside))
+        loaded = _load(Path(aside), found_at)
         found = _digest(loaded)
         if found != sha256:
             raise JarDiffers(
@@ -56,15 +56,16 @@ def jar(cache: Path | None = None, *, sha256: str = SHA256) -> Path:
     return found_at
 
 
-def _load(repository: Path) -> Path:
+def _load(repository: Path, place: Path) -> Path:
     maven = MavenContext(repo_cache=repository)
-    artifact = maven.project("org.questdb", "questdb").at_version(VERSION).artifact()
     try:
+        artifact = maven.project("org.questdb", "questdb").at_version(VERSION).artifact()
         return Path(artifact.resolve())
     except Exception as error:  # jgo has no error of its own for this
         raise JarUnavailable(
             f"The jar of QuestDB {VERSION} could not be loaded ({error}): connect this machine "
-            f"to a Maven repository once, or put the jar into {cache_folder()}."
+            f"to a Maven repository once, or take org.questdb:questdb:{VERSION} from Maven Central "
+            f"elsewhere and put it here as {place}."
         ) from error
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.shared import questdb_jar
 from services.shared.questdb_jar import JarDiffers, jar
 from services.shared.questdb_server import Server, answers, environment, free_port, url_of
 
@@ -61,6 +62,19 @@ def test_a_program_with_another_checksum_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JarDiffers, match="it is not used"):
         jar(tmp_path, sha256="0" * 64)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_cannot_be_loaded_is_said_with_the_place_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object) -> object:
+        raise OSError("no network")
+
+    monkeypatch.setattr("jgo.maven.MavenContext.project", offline)
+    with pytest.raises(questdb_jar.JarUnavailable) as caught:
+        jar(tmp_path)
+    assert f"org.questdb:questdb:{questdb_jar.VERSION}" in str(caught.value)
+    assert str(tmp_path / f"questdb-{questdb_jar.VERSION}.jar") in str(caught.value)
 
 
 def test_a_damaged_program_is_loaded_anew(tmp_path: Path) -> None:
