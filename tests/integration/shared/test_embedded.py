@@ -30,3 +30,15 @@ def test_an_initdb_that_was_killed_does_not_stand_in_the_way(folder: Path) -> No
     with embedded.postgres(folder) as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert not half_made.exists()
+
+
+def test_the_server_is_never_told_the_password_itself(folder: Path) -> None:
+    with embedded.postgres(folder) as server, psycopg.connect(server.dsn) as connection:
+        connection.autocommit = True
+        connection.execute("ALTER SYSTEM SET log_statement = 'all'")
+    with embedded.postgres(folder, password="s3cret") as server:
+        psycopg.connect(server.dsn).close()
+    told = [file for file in folder.rglob("*log*") if file.is_file()]
+    logged = "".join(file.read_text("utf-8", "replace") for file in told)
+    assert "ALTER ROLE CURRENT_USER PASSWORD 'SCRAM-SHA-256$" in logged
+    assert "s3cret" not in logged

@@ -4,7 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -114,6 +115,7 @@ EXTRAS = """
 CREATE TYPE runs.mood AS ENUM ('calm'); CREATE DOMAIN runs.percent AS integer;
 CREATE SEQUENCE runs.counter; CREATE TABLE runs.own_counter (x serial);
 CREATE MATERIALIZED VIEW runs.seen AS SELECT 1 AS x;
+CREATE TABLE runs."odd {0} %s {name}" (x integer);
 """
 OWNERS = """
 SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 'runs'::regnamespace
@@ -151,29 +153,42 @@ def test_it_repeats_and_then_changes_passwords_only(role_dsns: Mapping[str, str]
 def test_an_owner_of_the_database_with_createrole_is_administrator_enough(
     postgres_server: str,
 ) -> None:
-    owner, suffix = "estate", uuid4().hex
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        # Roles are the server's, not the database's: those of the other tests make way.
-        for role in (owner, *map(role_of, SCHEMAS)):
-            rename = f"ALTER ROLE {role} RENAME TO {role}_{suffix}"
-            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-                connection.execute(rename.encode())
-        connection.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE".encode())
-        connection.execute(f"CREATE DATABASE {owner}_{suffix} OWNER {owner}".encode())
-    try:
-        dsn = make_conninfo(postgres_server, dbname=f"{owner}_{suffix}", user=owner)
-        for _ in range(2):
-            roles = provisioned(dsn)
-        asyncio.run(migrated(roles["dataset"], "dataset"))
-        refused(roles["runs"], sql.SQL("SELECT * FROM dataset.datasets"))
-    finally:
+    suffix = uuid4().hex
+    owner, name = f"estate_{suffix}", f"house_{suffix}"
+    # Roles are the server's, not the database's: those of the other tests make way.
+    with renamed(postgres_server, [role_of(schema) for schema in SCHEMAS], suffix):
         with psycopg.connect(postgres_server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {owner}_{suffix} WITH (FORCE)".encode())
-            for role in (*map(role_of, SCHEMAS), owner):
-                connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
-                if role != owner:
-                    back = f"ALTER ROLE {role}_{suffix} RENAME TO {role}"
-                    connection.execute(back.encode())
+            connection.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE".encode())
+            connection.execute(f"CREATE DATABASE {name} OWNER {owner}".encode())
+        try:
+            dsn = make_conninfo(postgres_server, dbname=name, user=owner)
+            for _ in range(2):
+                roles = provisioned(dsn)
+            asyncio.run(migrated(roles["dataset"], "dataset"))
+            refused(roles["runs"], sql.SQL("SELECT * FROM dataset.datasets"))
+        finally:
+            with psycopg.connect(postgres_server, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+                for role in (*map(role_of, SCHEMAS), owner):
+                    if exists(connection, role):
+                        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def exists(connection: psycopg.Connection, role: str) -> bool:
+    found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+    return found.fetchone() is not None
+
+
+@contextmanager
+def renamed(server: str, roles: Sequence[str], suffix: str) -> Iterator[None]:
+    """However the block ends, those that were there have their names again."""
+    with psycopg.connect(server, autocommit=True) as connection, ExitStack() as stack:
+        for role in roles:
+            if exists(connection, role):
+                connection.execute(f"ALTER ROLE {role} RENAME TO {role}_{suffix}".encode())
+                back = f"ALTER ROLE {role}_{suffix} RENAME TO {role}"
+                stack.callback(connection.execute, back.encode())
+        yield
 
 
 async def test_a_server_that_is_away_is_said() -> None:
