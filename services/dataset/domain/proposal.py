@@ -36,6 +36,13 @@ class Fit:
 _NO_FIT: Final = Fit(off_slot=0, missing_share=1.0)
 
 
+_TOO_SHORT: Final = (
+    "The bars are too few to tell the calendar: there is no weekend among them, and they show no "
+    "market's sessions as a whole. Give 24x7, 24x5_fx or the code of an exchange, for the calendar "
+    "holds for all that is appended."
+)
+
+
 @dataclass(frozen=True)
 class Proposal:
     name: str
@@ -49,7 +56,7 @@ def propose(
     bars = _Bars(times, spacing, source, at_close)
     always, fx = bars.fit(CalendarName.ALWAYS), bars.fit(CalendarName.FX)
     if _keeps(always, 0.1) and (fx.off_slot or always.missing_share <= fx.missing_share):
-        return Proposal(CalendarName.ALWAYS, _every_slot(always))
+        return _round_the_clock(bars, always, fx)
     most_missing = 0.02 if spacing.interval_ms == DAY_MS else 0.1
     exchanges = [] if _is_whole(fx) else bars.exchanges(most_missing)
     best = min((found.missing_share for _, found in exchanges), default=1.0)
@@ -62,6 +69,22 @@ def propose(
     if not spacing.is_regular:
         return Proposal(CalendarName.OBSERVED, _irregular(spacing))
     return Proposal(CalendarName.OBSERVED, _none(always, fx))
+
+
+def _round_the_clock(bars: _Bars, always: Fit, fx: Fit) -> Proposal:
+    """Without a bar at a weekend the hours of a market may describe them as well.
+
+    A calendar holds for all that is appended, so only whole sessions are taken to show one.
+    """
+    if fx == _NO_FIT or fx.off_slot:
+        return Proposal(CalendarName.ALWAYS, _every_slot(always))
+    if _keeps(fx, always.missing_share) and bars.are_whole_sessions(CalendarName.FX):
+        return Proposal(CalendarName.FX, _fx_week(fx))
+    found = bars.exchanges(always.missing_share)
+    equal = [code for code, _ in found if bars.are_whole_sessions(code)]
+    if equal:
+        return Proposal(equal[0], _exchange(equal, always.missing_share))
+    return Proposal(CalendarName.OBSERVED, _TOO_SHORT)
 
 
 @dataclass(frozen=True)
@@ -92,6 +115,16 @@ class _Bars:
         """Those that the bars keep."""
         fits = ((code, self._exchange_fit(code)) for code in LARGE_EXCHANGES)
         return [(code, found) for code, found in fits if _keeps(found, most_missing)]
+
+    def are_whole_sessions(self, name: str) -> bool:
+        """Whether they begin with a session and end with one. Days do not show it."""
+        interval_ms, first, last = self.spacing.interval_ms, self.times[0], self.times[-1]
+        sessions = calendar_for(name, self.times, interval_ms, self.source).sessions
+        if sessions is None or interval_ms >= DAY_MS or not len(sessions.starts):
+            return False
+        begin, end = (first - interval_ms, last) if self.at_close else (first, last + interval_ms)
+        its_own = np.searchsorted(sessions.starts, end, side="left") - 1
+        return bool(np.isin(begin, sessions.starts) and end >= sessions.ends[its_own])
 
     def _exchange_fit(self, code: str) -> Fit:
         try:

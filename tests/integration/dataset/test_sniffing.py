@@ -40,11 +40,11 @@ async def test_what_was_guessed_comes_back_with_its_reasons(client: Client) -> N
     assert found.part.date_order == import_pb2.ImportPart.DATE_ORDER_DAY_FIRST
     assert (found.part.timestamp_column, found.part.file_name) == ("date", "x.csv")
     assert (found.rows, found.bar_interval_ms) == (72, 3_600_000)
-    assert found.calendar == "24x7"
+    assert found.calendar == "observed"
     assert (found.first_timestamp_ms, found.last_timestamp_ms) == (1715558400000, 1715814000000)
     told = " ".join(found.report.notes)
     assert "separated by semicolons" in told
-    assert "Calendar 24x7: " in told
+    assert "Calendar observed: The bars are too few" in told
     assert [column.name for column in found.report.columns][:2] == ["open", "high"]
 
 

@@ -231,6 +231,28 @@ def test_a_tie_goes_to_the_best_known_and_says_so() -> None:
     assert "fit equally well; XLON is the best known of them." in proposal.why
 
 
+@pytest.mark.parametrize("at_close", [False, True])
+def test_one_session_shows_its_exchange_and_never_bars_around_the_clock(*, at_close: bool) -> None:
+    days = sessions_of("XNYS", "2024-05-13", "2024-05-14")
+    session = bars_of(days, 5 * MINUTE_MS, at_close=at_close)[:78]
+    assert proposed(session, at_close=at_close).name == "XNYS"
+    cut = proposed(session[:-5], at_close=at_close)
+    assert cut.name == "observed"
+    assert "too few to tell the calendar: there is no weekend among them" in cut.why
+
+
+def test_one_week_of_currencies_shows_their_hours() -> None:
+    week = fx_sessions(ms("2024-05-13"), ms("2024-05-14"))
+    assert proposed(np.arange(week.starts[1], week.ends[1], HOUR_MS)).name == "24x5_fx"
+
+
+def test_bars_without_a_weekend_are_observed() -> None:
+    assert proposed(ms("2024-05-13") + HOUR_MS * np.arange(72)).name == "observed"
+    assert proposed(ms("2024-05-13") + DAY_MS * np.arange(5)).name == "observed"
+    assert proposed(ms("2024-05-13") + DAY_MS * np.arange(6)).name == "24x7"
+    assert proposed(ms("2024-05-13") + WEEK_MS * np.arange(6)).name == "24x7"
+
+
 def test_auto_keeps_the_currency_week_where_it_fits_as_well() -> None:
     days = fx_sessions(ms("2024-02-01"), ms("2024-12-20")).dates
     assert proposed(days[(days > ms("2024-02-01")) & (days < ms("2024-12-20"))]).name == "24x5_fx"
