@@ -126,9 +126,9 @@ def target(text: str) -> dict[str, Any]:
     name, colon, horizon = text.rpartition(":")
     if not colon:
         return {"name": text}
-    if not horizon.isdecimal() or len(horizon) > _HORIZON_DIGITS:
+    if not horizon.isdecimal() or len(horizon) > _HORIZON_DIGITS or not int(horizon):
         raise click.BadParameter(
-            f"{text!r}: after the colon comes the number of bars it looks ahead.",
+            f"{text!r}: after the colon comes the number of bars it looks ahead, at least 1.",
             param_hint="--target",
         )
     return {"name": name, "horizon_bars": int(horizon)}

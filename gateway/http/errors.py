@@ -112,11 +112,11 @@ def _violation(problem: Mapping[str, Any]) -> Violation:
         return Violation("body", f"is not JSON: {problem['ctx']['error']} at {where[0]}")
     if problem["type"] == "extra_forbidden":
         message = "is not known here"
-    message = _as_predicate(message, problem["input"])
+    message = as_predicate(message, problem["input"])
     return Violation(".".join(where) or str(problem["loc"][0]), message)
 
 
-def _as_predicate(message: str, given: object) -> str:
+def as_predicate(message: str, given: object) -> str:
     """pydantic's "Input should be …" reads on after a field's name as "is 200, and must be …"."""
     rule = message.removeprefix("Input should ")
     if rule == message:

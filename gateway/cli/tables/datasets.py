@@ -101,7 +101,7 @@ def manifest(found: Record) -> None:
             "bars": _extent(found, "ohlcv"),
             "indicators": _extent(found, "indicator"),
             "bar interval": interval(found["bar_interval_ms"]),
-            "lookback, lookahead": f"{found['lookback_rows']}, {found['lookahead_rows']} bars",
+            "lookback, lookahead": _trimmed(found),
             "calendar": f"{found['calendar']}; times are bar {found['timestamp_convention']}s",
             "gaps": _gaps(found),
             "content hash": found["content_hash"],
@@ -110,6 +110,12 @@ def manifest(found: Record) -> None:
     )
     if gaps := found["gaps"]:
         _gap_table(gaps)
+
+
+def _trimmed(found: Record) -> str:
+    if not found["indicator_rows"]:
+        return ""
+    return f"{found['lookback_rows']}, {found['lookahead_rows']} bars"
 
 
 def _extent(found: Record, table: str) -> str:

@@ -56,12 +56,12 @@ def imports(found: Record) -> None:
         ("id", "import_id", text),
         ("slug", "dataset_slug", text),
         "status",
+        "error",
+        ("begun (UTC)", "created_at", _moment),
         "kind",
         "version",
-        ("begun (UTC)", "created_at", _moment),
-        "error",
     ]
-    output.table(found["imports"], columns, at_least=3)
+    output.table(found["imports"], columns, at_least=4)
     rest(found)
 
 

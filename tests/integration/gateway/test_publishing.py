@@ -172,6 +172,14 @@ async def test_a_wrong_field_of_an_append_is_named(data: dict[str, str], field: 
     assert field in fields(refusal(answer, 400, "INVALID_REQUEST"))
 
 
+async def test_a_value_in_json_is_named_with_its_rule() -> None:
+    async with before(example(ToldDatasets)) as client:
+        data = {"slug": "a", "targets": '[{"name": "TGT", "horizon_bars": 0}]'}
+        answer = await client.post("/api/datasets", data=data, files=BARS)
+    said = "targets.0.horizon_bars is 0, and must be greater than or equal to 1."
+    assert answer.json()["error"] == said
+
+
 async def test_a_refused_option_of_lone_indicators_is_named_as_theirs(
     client: httpx.AsyncClient,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import orjson
+import polars as pl
 import pytest
 
 from gateway.cli.__main__ import run
@@ -75,6 +76,27 @@ async def test_what_was_exported_is_imported_and_verified_again(
     for name in (f"again_{form}", f"said_{form}"):
         held = (await client.get(f"/api/datasets/{name}/manifest")).json()
         assert held["content_hash"] == grown["content_hash"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow"])
+async def test_awkward_text_comes_back_in_every_format(
+    client: httpx.AsyncClient, form: str, tmp_path: Path
+) -> None:
+    texts = ["", None, " s ", "a,b", 'say "x"', "'", "é", "NA", "-"] * 2
+    day = list(range(1, len(texts) + 1))
+    prices = {name: [float(d) for d in day] for name in ("open", "high", "low", "close")}
+    stamps = {"timestamp_ms": [FIRST_MS + d * DAY_MS for d in day]}
+    source = tmp_path / "source.parquet"
+    pl.DataFrame({**stamps, **prices, " F 1 ": prices["open"], "note": texts}).write_parquet(source)
+    folder, url = tmp_path / "out", ["--url", str(client.base_url)]
+    manifest = ["--manifest", str(folder / "manifest.json")]
+    for command in (
+        ["import", f"awkward_{form}", "--ohlcv", str(source), "--symbol", "X"],
+        ["export", f"awkward_{form}", str(folder), "--format", form],
+        ["import", f"tamed_{form}", "--ohlcv", str(folder / f"ohlcv.{form}"), *manifest],
+        ["verify", f"awkward_{form}", "--ohlcv", str(source)],
+    ):
+        assert await asyncio.to_thread(run, ["dataset", *command, *url]) == ExitCode.OK
 
 
 @pytest.mark.usefixtures("grown")

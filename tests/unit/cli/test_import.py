@@ -60,6 +60,12 @@ def test_a_symbol_may_come_from_elsewhere(source: str, bars: str) -> None:
         assert run([*arguments, "--url", url]) == ExitCode.REFUSED
 
 
+def test_a_target_looks_ahead_at_least_a_bar(bars: str, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["dataset", "import", "a", "--symbol", "X", "--ohlcv", bars]
+    assert run([*arguments, "--target", "TGT:0"]) == ExitCode.USAGE
+    assert "'TGT:0'" in capfd.readouterr().err
+
+
 def test_a_refused_field_is_called_by_its_option(
     bars: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
