@@ -1,7 +1,8 @@
 """How numbers are written: with a decimal point or comma, with separated thousands or not.
 
-One thousand two hundred and thirty-four must never become 1.234: what could be either is asked,
-and a style is fixed by the first rows and then kept to, line by line.
+One thousand two hundred and thirty-four must never become 1.234: 1,234 alone is asked, and so is
+1.234 alone where fields are separated by semicolons, as those do who write commas for fractions.
+A style is fixed by the first rows and then kept to, line by line.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _COMMA_FRACTION: Final = r"^[+-]?([0-9]+,[0-9]*|,[0-9]+)" + _EXPONENT
 _POINT_FRACTION: Final = r"^[+-]?([0-9]+\.[0-9]*|\.[0-9]+)" + _EXPONENT
 _COMMA_GROUPS: Final = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
 _POINT_GROUPS: Final = r"^[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?$"
+_UNGROUPED: Final = r"^[+-]?([0-9]{4,}(\.[0-9]*)?|0\.[0-9]*)$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ class _Signs(NamedTuple):
     point_fraction: bool = False
     point_groups: bool = False
     point_either: bool = False
+    is_ungrouped: bool = False
 
 
 def odd_columns(frame: pl.DataFrame) -> list[str]:
@@ -77,17 +80,19 @@ def odd_columns(frame: pl.DataFrame) -> list[str]:
     return [name for name, absent, unread in nulls if unread > absent]
 
 
-def decimals_of(columns: pl.DataFrame, separator: str, options: Options) -> Decimals:
-    """By the first rows, as text. Raises FileAmbiguous."""
+def decimals_of(
+    columns: pl.DataFrame, separator: str, options: Options, *, by_people: bool
+) -> Decimals:
+    """By the first rows, as text; those `by_people` may have any style. Raises FileAmbiguous."""
     given = options.decimal
     if given is not None and (given not in (".", ",") or given == separator):
         raise refused(f"is {given!r}: give . or , and not the separator", field="decimal")
-    if given is None and not odd_columns(columns):
+    if given is None and not by_people and not odd_columns(columns):
         return POINT
     signs = [_signs(series) for series in columns]
-    if given is None and not any(
-        s.comma_fraction or s.comma_groups or s.comma_either or s.point_groups for s in signs
-    ):
+    if given is None and by_people:
+        _refuse_unclear_points(signs)
+    if given is None and not _has_commas(signs):
         return POINT
     mark = given or _mark(signs)
     grouped = frozenset(s.name for s in signs if _is_grouped(s, mark, is_given=given is not None))
@@ -95,6 +100,20 @@ def decimals_of(columns: pl.DataFrame, separator: str, options: Options) -> Deci
     if grouped:
         notes.append(f"Thousands are separated in {named(sorted(grouped))}.")
     return Decimals(mark=mark, grouped=grouped, notes=tuple(notes))
+
+
+def _refuse_unclear_points(signs: Sequence[_Signs]) -> None:
+    unclear = [s.name for s in signs if s.point_either]
+    shows = any(s.point_fraction or s.is_ungrouped for s in signs)
+    if unclear and not shows and not _has_commas(signs):
+        what = f"numbers such as 1.234 in {named(unclear)}"
+        raise ambiguous(f"is missing: {what} could be fractions or thousands", option="decimal")
+
+
+def _has_commas(signs: Sequence[_Signs]) -> bool:
+    return any(
+        s.comma_fraction or s.comma_groups or s.comma_either or s.point_groups for s in signs
+    )
 
 
 def _mark(signs: Sequence[_Signs]) -> str:
@@ -118,8 +137,9 @@ def _is_grouped(signs: _Signs, mark: str, *, is_given: bool) -> bool:
 
 def _signs(series: pl.Series) -> _Signs:
     texts = series.drop_nulls()
+    is_ungrouped = texts.str.contains(_UNGROUPED).any()
     if not texts.str.contains(r"[.,]").any():
-        return _Signs(series.name)
+        return _Signs(series.name, is_ungrouped=is_ungrouped)
     fraction, groups = texts.str.contains(_COMMA_FRACTION), texts.str.contains(_COMMA_GROUPS)
     point_fraction = texts.str.contains(_POINT_FRACTION)
     point_groups = texts.str.contains(_POINT_GROUPS)
@@ -131,4 +151,5 @@ def _signs(series: pl.Series) -> _Signs:
         point_fraction=(point_fraction & ~point_groups).any(),
         point_groups=(point_groups & ~point_fraction).any(),
         point_either=(point_fraction & point_groups).any(),
+        is_ungrouped=is_ungrouped,
     )

@@ -48,7 +48,10 @@ class TextSource:
         values = [theirs for _, theirs in self.columns.values]
         words = [name for name in values if name not in self.text_columns]
         frame = self.sample().frame
-        return decimals_of(frame.select(words), self.text.separator, self.options)
+        by_people = self.text.separator == ";" and self.layout.format is not Format.HISTDATA
+        return decimals_of(
+            frame.select(words), self.text.separator, self.options, by_people=by_people
+        )
 
     @property
     def text_columns(self) -> AbstractSet[str]:

@@ -43,6 +43,27 @@ def test_one_comma_that_could_be_either_is_asked(files: Files) -> None:
     assert values(files.indicators(content, decimal="."), "A") == [1234, 2345]
 
 
+def test_one_point_that_could_be_either_is_asked_between_semicolons(files: Files) -> None:
+    content = of("16.769", "16.963", "500")
+    with pytest.raises(FileAmbiguous, match=r"such as 1.234 in 'A' could be fractions") as caught:
+        files.indicators(content)
+    assert [v.field for v in caught.value.violations] == ["indicators.decimal"]
+    assert values(files.indicators(content, decimal="."), "A") == [16.769, 16.963, 500]
+    assert values(files.indicators(content, decimal=","), "A") == [16_769, 16_963, 500]
+    by_commas = of("16.769", "16.963", separator=",")
+    assert values(files.indicators(by_commas), "A") == [16.769, 16.963]
+
+
+@pytest.mark.parametrize("shown", ["1.5", "0.123", "2938", "1234.567"])
+def test_one_number_can_show_what_points_are(files: Files, shown: str) -> None:
+    assert values(files.indicators(of("16.769", shown)), "A") == [16.769, float(shown)]
+
+
+def test_histdata_is_known_to_write_points(files: Files) -> None:
+    content = "20240512 190000;110.123;110.123;110.123;110.123;0\n"
+    assert values(files.bars(content, zone="Etc/GMT+5"), "close") == [110.123]
+
+
 def test_thousands_are_read_where_they_are_certain(files: Files) -> None:
     assert values(files.indicators(of("1,234.5", "2,345", "7")), "A") == [1234.5, 2345, 7]
     assert values(files.indicators(of("1,234,567", "1,000")), "A") == [1_234_567, 1000]
