@@ -121,6 +121,8 @@ def _time_columns(
     if "timestamp_ms" in known:
         return known["timestamp_ms"], None
     found = [name for name in names if _time_name(name) in _TIMES] or list(moments)
+    if not found and {"t", "o", "h", "l", "c"} <= known.keys():
+        return known["t"], None
     if len(found) == 2 and {_time_name(name) for name in found} == {"date", "time"}:
         return known["date"], known["time"]
     if len(found) > 1:

@@ -121,7 +121,10 @@ def text_file(data: mmap.mmap, options: Options) -> TextFile:
         sample[0] = _single_spaced(f"{sample[0]}\n".encode()).decode().removesuffix("\n")
     fields = next(_split(sample[:1], separator))
     has_trailing = sample[0].endswith(separator) and not fields[-1]
-    if any(text.endswith(separator) for text in sample):
+    width = len(fields) - has_trailing
+    if any(text.endswith(separator) for text in sample) and any(
+        len(split) > width for split in _split(sample, separator)
+    ):
         notes = (*notes, "Separators at the ends of lines are left out.")
     return TextFile(
         data=data,

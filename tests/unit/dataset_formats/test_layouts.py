@@ -153,6 +153,21 @@ def test_text_columns_stay_text(files: Files) -> None:
     assert any("text: 'Regime', 'Code'" in note for note in parsed.notes)
 
 
+def test_t_beside_the_prices_is_the_time(files: Files) -> None:
+    content = "v,vw,o,c,h,l,t,n\n5,1.2,1,1.5,2,.5,1714572000000,9\n"
+    parsed = files.bars(content)
+    assert times(parsed) == [1_714_572_000_000]
+    assert values(parsed, "close") == [1.5]
+    assert "no column has a name like date" in files.indicators_refused("t,a\n1714572000,1\n")
+
+
+def test_an_empty_last_field_is_no_separator_left_out(files: Files) -> None:
+    content = "time,open,high,low,close,RSI\n1714572000,1,2,.5,1.5,\n1714575600,1,2,.5,1.5,7\n"
+    assert not any("left out" in note for note in files.bars(content).notes)
+    trailing = content.replace("RSI\n", "RSI,\n").replace(".5,\n", ".5,,\n").replace("7\n", "7,\n")
+    assert any("ends of lines are left out" in note for note in files.bars(trailing).notes)
+
+
 def test_gzip_is_undone(files: Files) -> None:
     assert files.bars(gzip.compress(YAHOO.encode())).table == files.bars(YAHOO).table
     head, tail = YAHOO[:50].encode(), YAHOO[50:].encode()
