@@ -40,10 +40,10 @@ from services.shared.series import (
     check_table_name,
 )
 from services.shared.series.columns import check_columns
-from services.shared.series.compacting import merged, run_to_compact, take_place
+from services.shared.series.compacting import merge_segments, run_to_compact, take_place
 from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
 from services.shared.series.growing import Growth, growth_of
-from services.shared.series.segment import forget_mappings
+from services.shared.series.segment import Segment, forget_mappings
 from services.shared.series.table import (
     Selection,
     Table,
@@ -123,16 +123,27 @@ class ArrowFiles:
         if table.compacting.locked():
             return
         async with table.compacting:
-            run = run_to_compact([segment.size for segment in table.segments])
+            sound = table.segments[table.not_compactable :]
+            run = run_to_compact([segment.size for segment in sound])
             if run is None:
                 return
-            old = table.segments[run.start : run.stop]
+            old = sound[run.start : run.stop]
             try:
-                aside = await in_thread(merged, table, old, self._aside)
-                async with self._naming:
-                    await in_thread(take_place, table, old, aside)
-            except OSError as error:
+                await self._make_one(table, old)
+            except OSError as error:  # as a full disk, which may have room the next time
                 log.warning("table_not_compacted", table=table.name, error=str(error))
+            except Exception:
+                table.not_compactable += run.stop
+                log.exception("table_not_compactable", table=table.name)
+
+    async def _make_one(self, table: Table, old: Sequence[Segment]) -> None:
+        aside = self._aside / f"{table.name}.{uuid4().hex}"
+        try:
+            await in_thread(merge_segments, table, old, aside)
+            async with self._naming:
+                await in_thread(take_place, table, old, aside)
+        finally:
+            await in_thread(aside.unlink, missing_ok=True)
 
     async def settle(self, table: str) -> None:
         await self._table(table)

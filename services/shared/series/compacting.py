@@ -16,7 +16,6 @@ import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
-from uuid import uuid4
 
 import pyarrow as pa
 
@@ -55,9 +54,9 @@ def run_to_compact(sizes: Sequence[int]) -> Run | None:
     return None
 
 
-def merged(table: Table, segments: Sequence[Segment], aside: Path) -> Path:
+def merge_segments(table: Table, segments: Sequence[Segment], aside: Path) -> None:
     """One durable segment of the rows of all, still aside. Blocks on the disk."""
-    writer = SegmentWriter(aside / f"{table.name}.{uuid4().hex}", table.stored)
+    writer = SegmentWriter(aside, table.stored)
     try:
         for batch in gathered(_rows(table, segments)):
             writer.write(batch)
@@ -65,7 +64,6 @@ def merged(table: Table, segments: Sequence[Segment], aside: Path) -> Path:
     except BaseException:
         writer.discard()
         raise
-    return writer.path
 
 
 def _rows(table: Table, segments: Sequence[Segment]) -> Iterator[pa.RecordBatch]:

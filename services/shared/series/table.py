@@ -40,6 +40,8 @@ class Table:
     rows: int = 0
     """As written; with a longer key some may be the same row again."""
     dropped: bool = False
+    not_compactable: int = 0
+    """Of the first segments, among which are damaged ones."""
     growing: asyncio.Lock = field(default_factory=asyncio.Lock)
     compacting: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -19,9 +19,11 @@ from services.shared.series.compacting import (
     MANY,
     SMALL_BYTES,
     Run,
+    merge_segments,
     run_to_compact,
 )
-from services.shared.series.segment import named_rows
+from services.shared.series.segment import Segment, forget_mappings, named_rows
+from services.shared.series.table import Table
 from tests.contract.series_store import (
     BARS,
     MINUTE,
@@ -132,13 +134,46 @@ async def test_of_rows_with_one_key_the_last_still_counts(tmp_path: Path) -> Non
 async def test_a_compaction_that_fails_leaves_the_write_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> Path:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "merged", full)
+    monkeypatch.setattr(module, "merge_segments", full)
     async with arrow_files(tmp_path) as store:
         await small_writes(store, MANY + 2)
         assert await rows_of(store, "bars") == expected(0, 100)
+
+
+async def test_rows_are_written_beside_a_damaged_segment(tmp_path: Path) -> None:
+    async with arrow_files(tmp_path) as store:
+        await small_writes(store, MANY - 1)
+        damaged = tmp_path / "bars" / segments(tmp_path, "bars")[3]
+        content = bytearray(damaged.read_bytes())
+        content[200:400] = bytes(200)
+        damaged.write_bytes(content)
+        forget_mappings()
+        await small_writes(store, 1 + MANY, first=MANY - 1)
+        assert await rows_of(store, "bars", span=Rows(70, 160)) == expected(70, 160)
+        assert "000000000000080+000000000080.arrow" in segments(tmp_path, "bars")
+        assert not list((tmp_path / ".aside").iterdir())
+
+
+async def test_a_cancelled_compaction_leaves_nothing_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with arrow_files(tmp_path) as store:
+        await small_writes(store, MANY - 1)
+
+        def cancelling(table: Table, old: Sequence[Segment], aside: Path) -> None:
+            merge_segments(table, old, aside)
+            loop.call_soon_threadsafe(writing.cancel)
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(module, "merge_segments", cancelling)
+        writing = asyncio.create_task(small_writes(store, 1, first=MANY - 1))
+        await asyncio.wait([writing])
+        assert writing.cancelled()
+        assert not list((tmp_path / ".aside").iterdir())
+        assert await rows_of(store, "bars") == expected(0, 80)
 
 
 async def test_a_segment_that_nothing_covers_is_noticed(tmp_path: Path) -> None:
