@@ -227,15 +227,17 @@ class FaultProxy:
             return
         trap = self._trap
         if trap is not None and trap.springs(link, before, data):
-            link.trapped = trap
             if trap.cut is Cut.REQUEST_LOST:
                 await self._spring(link, trap)
+            link.trapped = trap
 
     async def _spring(self, link: Link, trap: Trap) -> None:
-        if trap.action is not None:
-            await trap.action()
-        link.reset()
-        trap.sprung.set()
+        try:
+            if trap.action is not None:
+                await trap.action()
+        finally:
+            link.reset()
+            trap.sprung.set()
         raise ConnectionResetError
 
 

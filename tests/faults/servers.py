@@ -90,7 +90,8 @@ class Postgres:
 
     def kill(self) -> None:
         """The postmaster first, then its children. Blocks until all are gone."""
-        assert self._process is not None
+        if self._process is None or self._process.poll() is not None:
+            return
         children = _children(self._process.pid)
         self._process.kill()
         for child in children:
