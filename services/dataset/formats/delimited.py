@@ -15,12 +15,14 @@ from services.dataset.formats.columns import Columns, columns_of
 from services.dataset.formats.content import Content
 from services.dataset.formats.decimals import Decimals, decimals_of
 from services.dataset.formats.layouts import NO_ZONE, Layout, layout_of
+from services.dataset.formats.numbers import rounded
 from services.dataset.formats.options import Format, Kind, Options
 from services.dataset.formats.raw import Block
 from services.dataset.formats.refusal import Places, RowsRefused, refuse_rows, refused
 from services.dataset.formats.text import Lines, Piece, TextFile, text_file
 
 _TSSB_LONGEST: Final = 15
+_EXACT: Final = 2.0**53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,20 @@ class TextSource:
             frame = self._read_broken(self.text.evened(lines), strings)
         if len(frame) != len(lines.places.numbers):
             raise refused("cannot be split into rows")
+        self._refuse_rounded(frame, lines)
         return frame
+
+    def _refuse_rounded(self, frame: pl.DataFrame, lines: Lines) -> None:
+        """Looks at the texts again where a number is so large."""
+        names = dict(zip(frame.columns, self.layout.names, strict=True))
+        values = {theirs for _, theirs in self.columns.values}
+        numbers = frame.select(pl.col(pl.Float64))
+        limits = zip(numbers.columns, *_limits(numbers), strict=True)
+        large = [p for p, least, most in limits if max(most or 0, -(least or 0)) >= _EXACT]
+        if large := [place for place in large if names[place] in values]:
+            texts = self._read(lines, dict.fromkeys(frame.columns, pl.String)).select(large)
+            texts = texts.rename(names, strict=False).with_columns(pl.all().str.strip_chars())
+            refuse_rows(lines.places, [rule for text in texts for rule in rounded(text)])
 
     def _is_written(self, name: str) -> bool:
         """Not as programs write numbers."""
@@ -148,6 +163,12 @@ class TextSource:
             separator=self.text.separator,
             quote_char='"' if b'"' in lines.data else None,
         )
+
+
+def _limits(numbers: pl.DataFrame) -> Iterator[tuple[float | None, ...]]:
+    """The least and the largest of each column."""
+    for limit in (pl.all().min(), pl.all().max()):
+        yield numbers.select(limit).row(0) if numbers.width else ()
 
 
 def text_source(content: Content, kind: Kind, options: Options) -> TextSource:

@@ -14,10 +14,11 @@ from typing import Final
 import polars as pl
 
 from services.dataset.formats.decimals import COMMAS, POINT, Decimals
-from services.dataset.formats.refusal import Broken, Places, refused
+from services.dataset.formats.refusal import Broken, Places, Rules, refused
 
 _NOTHING: Final = ("nan", "na", "n/a", "#n/a", "null", "none")
 _SHOWN: Final = 40
+_LONG: Final = r"^[+-]?[0-9]{16,}$"
 
 
 @dataclass
@@ -85,11 +86,28 @@ class Judge:
             seen.words.add(name)
             if name in self.prices or said.str.contains(COMMAS).any():
                 seen.commas.add(name)
-        if is_text or not bad.any():
-            return (series if is_text else numbers.fill_nan(None)), ()
+        if is_text:
+            return series, ()
+        inexact = [places.broken(rule, rows) for rule, rows in rounded(said) if rows.any()]
+        if not bad.any():
+            return numbers.fill_nan(None), inexact
         example = f" (but {str(said.filter(bad).first())[:_SHOWN]!r}, for example)"
         rule = f"has no number in {name!r}"
-        return numbers.fill_nan(None), [places.broken(rule, bad.to_numpy(), example)]
+        return numbers.fill_nan(None), [
+            places.broken(rule, bad.to_numpy(), example),
+            *inexact,
+        ]
+
+
+def rounded(texts: pl.Series) -> Rules:
+    """Integers that a float64 does not hold."""
+    long = texts.str.contains(_LONG).fill_null(False)
+    if not long.any():
+        return []
+    exact = texts.set(~long, None).str.strip_prefix("+").cast(pl.Int128, strict=False)
+    kept = exact == exact.cast(pl.Float64).cast(pl.Int128, strict=False)
+    rule = f"has an integer in {texts.name!r} that float64 cannot hold exactly"
+    return [(rule, (long & ~kept.fill_null(False)).to_numpy())]
 
 
 def _unprintable(texts: pl.Series, places: Places) -> list[Broken]:

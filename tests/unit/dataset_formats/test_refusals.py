@@ -7,7 +7,7 @@ import pytest
 
 from services.dataset.formats import FileRefused, Format
 from services.shared.errors import InvalidRequest, TooLarge
-from tests.unit.dataset_formats.files import HEADER, Files
+from tests.unit.dataset_formats.files import HEADER, Files, values
 
 GOOD = "2024-05-01,1,2,.5,1.5,7\n"
 
@@ -175,3 +175,18 @@ def test_gzip_is_stopped_at_the_byte_limit(files: Files) -> None:
         files.bars(packed, max_bytes=100_000)
     with pytest.raises(TooLarge, match="at most 10 are taken"):
         files.bars(HEADER, max_bytes=10)
+
+
+@pytest.mark.parametrize("other", ["1", '"x"', "1;5"])
+def test_an_integer_that_would_be_rounded_is_refused_by_line(files: Files, other: str) -> None:
+    content = f"Date;A;B\n2024-05-01;{2**53};{other}\n2024-05-02;{2**53 + 1};1\n"
+    if ";5" in other:
+        content = content.replace("1;5", "1,5")
+    refusal = files.indicators_refused(content)
+    assert "has an integer in 'A' that float64 cannot hold exactly in 1 line: 3" in refusal
+
+
+def test_large_numbers_that_float64_holds_are_taken(files: Files) -> None:
+    numbers = [2**53, 10**22, 1e300, -(2**60), None]
+    rows = "".join(f"2024-05-0{i + 1},{n or ''},1\n" for i, n in enumerate(numbers))
+    assert values(files.indicators("Date,A,B\n" + rows), "A") == numbers
