@@ -300,6 +300,45 @@ async def test_rows_are_merged_into_a_table_of_others_only_where_a_repeat_is_har
     assert values_of(await rows_of(store, safe)) == [*OTHERS, last]
 
 
+async def test_a_column_that_others_add_is_seen(store: SeriesStore, questdb_server: str) -> None:
+    table = await made_by_others(questdb_server, store)
+    before = await store.schema(table)
+    sql(questdb_server, f"ALTER TABLE {table} ADD COLUMN low DOUBLE")
+    await store.settle(table)
+    assert (await store.schema(table)).names == [*before.names, "low"]
+
+
+@pytest.mark.usefixtures("small_slices")
+async def test_rows_of_one_time_in_a_table_of_others_are_told_as_such(
+    store: SeriesStore, questdb_server: str
+) -> None:
+    table = f"others_{new_name()}"
+    sql(questdb_server, f"CREATE TABLE {table} (ts TIMESTAMP, x DOUBLE) TIMESTAMP(ts)")
+    rows = "SELECT (x/5*1000000)::TIMESTAMP, x::DOUBLE FROM long_sequence(9000)"
+    sql(questdb_server, f"INSERT INTO {table} {rows}")
+    with pytest.raises(InvalidRequest, match="several rows of one time"):
+        await rows_of(store, table)
+
+
+async def test_a_merge_names_the_table_that_is_not_there(
+    store: SeriesStore, questdb_server: str
+) -> None:
+    staged, base = await with_bars(store, bars(0, 5)), await with_bars(store)
+    other_staged = await with_bars(store, bars(5, 9))
+    async with questdb_store(questdb_server) as other:
+        await other.drop(base)
+    with pytest.raises(NoSuchTable, match=f"no table {base}\\."):
+        await store.merge(staged, base)
+    with pytest.raises(NoSuchTable, match=f"no table {base}\\."):
+        await store.schema(base)
+    await store.create(base, BARS)
+    async with questdb_store(questdb_server) as other:
+        await other.drop(staged)
+    with pytest.raises(NoSuchTable, match=f"no table {staged}\\."):
+        await store.merge(staged, base)
+    await store.merge(other_staged, base)
+
+
 async def test_times_between_milliseconds_are_not_rounded(
     store: SeriesStore, questdb_server: str
 ) -> None:

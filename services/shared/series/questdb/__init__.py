@@ -111,7 +111,7 @@ class Questdb:
         wanted = selected(layout.readable, columns)
         check_selection(table, layout.key, span, where or {})
         claim = Claim(self._memory)
-        reader = Reader(self._wire, layout, wanted, self._known_times(table), claim)
+        reader = Reader(self._wire, layout, wanted, self._known_times(layout), claim)
         try:
             async with aclosing(reader.batches(span, below_ms, where or {})) as batches:
                 async for batch in batches:
@@ -133,8 +133,10 @@ class Questdb:
     ) -> AsyncGenerator[Piece]:
         return self.read(table, columns, span=span, below_ms=below_ms, where=where)
 
-    def _known_times(self, table: str) -> dict[int, int]:
-        times = self._times[table]
+    def _known_times(self, layout: Layout) -> dict[int, int]:
+        if not (layout.is_ours and layout.has_index):
+            return {}  # its rows may come to lie elsewhere
+        times = self._times[layout.table]
         if len(times) > _KNOWN_TIMES:
             times.clear()
         return times
@@ -152,7 +154,12 @@ class Questdb:
             raise InvalidRequest([Violation("staged", f"is {staged}, which lacks {missing}")])
         await self._settled(staged)
         query = _merging(source, target)
-        await self._wire.rows(query, table=into, seconds=LONG_SECONDS)
+        try:
+            await self._wire.rows(query, table=into, seconds=LONG_SECONDS)
+        except NoSuchTable:
+            self._forget(staged)
+            self._forget(into)
+            raise
         self._times.pop(into, None)
 
     async def bounds(self, table: str) -> Bounds | None:
@@ -192,12 +199,12 @@ class Questdb:
         return layout
 
     async def _load(self, table: str) -> Layout | None:
-        if table not in self._layouts:
-            found = await find(self._wire, table)
-            if found is None:
-                return None
+        if table in self._layouts:
+            return self._layouts[table]
+        found = await find(self._wire, table)
+        if found is not None and found.is_ours:
             self._layouts[table] = found
-        return self._layouts[table]
+        return found
 
 
 def _merging(source: Layout, target: Layout) -> str:

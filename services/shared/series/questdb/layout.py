@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
@@ -66,6 +66,8 @@ class Layout:
     """Rows written twice are one row; so it is in every table of ours."""
     varchars: frozenset[str] = frozenset()
     """Names of columns that cannot be exported as they are; none in tables of ours."""
+    is_ours: bool = field(default=True, compare=False)
+    """Others change theirs as they like."""
 
     @property
     def has_index(self) -> bool:
@@ -152,6 +154,7 @@ def foreign(table: str, stored: Sequence[Stored]) -> Layout:
         names=tuple(column.name for column in stored),
         has_unique_keys=[c.is_designated for c in stored] == [c.is_key for c in stored],
         varchars=frozenset(c.name for c in stored if c.type == "VARCHAR"),
+        is_ours=False,
     )
 
 

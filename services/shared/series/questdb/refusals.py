@@ -12,6 +12,7 @@ from services.shared.series import NoSuchTable
 from services.shared.series.disk import DiskFull
 
 _ABSENT: Final = re.compile("table does not exist|table not found|table is dropped")
+_NAMED: Final = re.compile(r"\[table=([^\]]+)\]")
 _FULL: Final = re.compile(
     r"no space left|disk full|errno=28\b|\[28\]|could not allocate (disk|file) space"
 )
@@ -28,10 +29,11 @@ class WalSuspended(Unavailable):
 
 
 def refusal(text: str, *, table: str = "", status: int = HTTPStatus.BAD_REQUEST) -> Stage1Error:
-    """`text` is a body of JSON or plain."""
+    """`text` is a body of JSON or plain; `table` is asked for, should it name none itself."""
     cause = _message(text)
     if _ABSENT.search(cause.lower()):
-        return NoSuchTable(f"There is no table {table}.", cause=cause)
+        named = _NAMED.search(cause)
+        return NoSuchTable(f"There is no table {named[1] if named else table}.", cause=cause)
     if _FULL.search(cause.lower()):
         return DiskFull("The disk of QuestDB is full: nothing was stored.", cause=cause)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
