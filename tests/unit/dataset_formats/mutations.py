@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 import re
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from examples.formats.make_formats import contents
-from services.dataset.formats import Format, Kind, Options, Parsed, read
+from services.dataset.formats import Kind, Options, read
 from services.shared.errors import Stage1Error
+from tests.unit.dataset_formats.oracle import holds_what_the_text_says
 
 Chance = random.Random
 BINARY: Final = (".parquet", ".arrow", ".gz", ".zip")
@@ -24,7 +24,7 @@ GIVEN: Final[dict[str, dict[str, Any]]] = {
     "histdata.csv": {"zone": "Etc/GMT+5"},
     "kraken.zip": {"member": "kraken_ohlcvt/60.csv"},
 }
-FILES: Final = {name: content for name, content in contents().items() if "database" not in name}
+FILES: Final = contents()
 _ODD: Final = (
     *(b",", b"\n", b"\r", b'"', b"\0", b"-", b".", b"e", b"9", b" ", b"\xff", b"inf", b"nan", b";"),
     *(b"\t", b"1e999", b"0x10", b"1_0", b"\xd9\xa3", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"=1+1"),
@@ -95,13 +95,16 @@ def _of_fields(content: bytes, chance: Chance) -> bytes:
 def outcome(path: Path, name: str, content: bytes) -> str:
     """`read` or `refused`; raises for everything else, and for what was read wrong."""
     path.write_bytes(content)
+    kind = Kind.INDICATORS if "database" in name else Kind.OHLCV
     try:
-        parsed = read(path, Kind.OHLCV, Options(max_bytes=_MOST_BYTES, **GIVEN.get(name, {})))
+        parsed = read(path, kind, Options(max_bytes=_MOST_BYTES, **GIVEN.get(name, {})))
     except Stage1Error as error:
         return _refused(str(error))
     keeps_every_rule(parsed.table)
+    if kind is Kind.OHLCV:
+        keeps_the_rules_of_bars(parsed.table)
     if not name.endswith(BINARY):
-        holds_what_the_text_says(parsed, content)
+        holds_what_the_text_says(name, parsed, content)
     return "read"
 
 
@@ -112,57 +115,14 @@ def _refused(message: str) -> str:
 
 def keeps_every_rule(table: pa.Table) -> None:
     table.validate(full=True)
-    open_, high, low, close = (table[name].to_numpy() for name in ("open", "high", "low", "close"))
     assert (np.diff(table["timestamp_ms"].to_numpy()) > 0).all()
+    for column in table.itercolumns():
+        if pa.types.is_floating(column.type):
+            assert np.isfinite(column.drop_null().to_numpy()).all()
+
+
+def keeps_the_rules_of_bars(table: pa.Table) -> None:
+    open_, high, low, close = (table[name].to_numpy() for name in ("open", "high", "low", "close"))
     assert (low > 0).all()
-    assert np.isfinite(high).all()
     assert (low <= np.minimum(open_, close)).all()
     assert (high >= np.maximum(open_, close)).all()
-
-
-def holds_what_the_text_says(parsed: Parsed, content: bytes) -> None:
-    """By a reader of our own that knows Python's `csv` and `float` and nothing else."""
-    rows = _rows(content.decode("utf-8-sig"), parsed.used.separator or ",")
-    names = _names(rows, parsed)
-    if parsed.used.market is not None:
-        return
-    assert len(rows) == parsed.table.num_rows
-    number = _comma_number if parsed.used.decimal == "," else float
-    for name, place in names.items():
-        said = [number(row[place]) for row in rows]
-        assert said == parsed.table[name].to_pylist(), name
-
-
-def _rows(text: str, separator: str) -> list[list[str]]:
-    lines = re.split(r"\r*\n", text) if "\n" in text else text.split("\r")
-    whole = [line for line in lines if any(ord(sign) > 32 for sign in line)]
-    if separator == " ":
-        return [line.split() for line in whole]
-    split = csv.reader(whole, delimiter=separator)
-    return [[field.strip() for field in row] for row in split]
-
-
-_PLACES: Final = {
-    Format.TSSB_MARKET: -5,
-    Format.KRAKEN_OHLCVT: 1,
-    Format.METATRADER: 2,
-    Format.HISTDATA: 1,
-    Format.BINANCE_KLINES: 1,
-}
-
-
-def _names(rows: list[list[str]], parsed: Parsed) -> dict[str, int]:
-    """Where the prices stand; the header, if there is one, is taken away."""
-    prices = ("open", "high", "low", "close")
-    first = [name.lower().strip("<>") for name in rows[0]]
-    if not re.match(r"[+-]?\d", next(filter(None, rows[0]))):
-        del rows[0]
-        return {name: first.index(name) for name in prices if name in first}
-    begin = _PLACES[parsed.format]
-    if begin < 0:
-        begin = len([f for f in rows[0] if f]) + begin
-    return {name: begin + place for place, name in enumerate(prices)}
-
-
-def _comma_number(text: str) -> float:
-    return float(text.replace(".", "").replace(",", "."))

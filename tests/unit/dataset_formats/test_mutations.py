@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from services.dataset.formats import Kind, Options, read
 from tests.unit.dataset_formats.mutations import FILES, GIVEN, mutants, outcome
+from tests.unit.dataset_formats.oracle import holds_what_the_text_says
 
 COUNT: Final = 550 if os.environ.get("STAGE1_FAULTS") == "all" else 25
 
@@ -45,3 +48,18 @@ def test_a_text_file_without_one_of_its_lines_has_one_row_less(name: str) -> Non
             path.write_bytes(b"".join(lines[:left_out] + lines[left_out + 1 :]))
             table = read(path, Kind.OHLCV, Options()).table
             assert table == whole.filter(np.arange(whole.num_rows) != left_out - first)
+
+
+@pytest.mark.parametrize("column", ["timestamp_ms", "volume", "trades"])
+def test_the_reader_beside_ours_sees_one_wrong_value(tmp_path: Path, column: str) -> None:
+    name = "kraken_ohlcvt.csv"
+    path = tmp_path / "file"
+    path.write_bytes(FILES[name])
+    parsed = read(path, Kind.OHLCV, Options())
+    holds_what_the_text_says(name, parsed, FILES[name])
+    wrong = parsed.table[column].to_pylist()
+    wrong[3] += 1
+    place = parsed.table.column_names.index(column)
+    table = parsed.table.set_column(place, column, pa.array(wrong, parsed.table[column].type))
+    with pytest.raises(AssertionError):
+        holds_what_the_text_says(name, replace(parsed, table=table), FILES[name])
