@@ -12,7 +12,9 @@ from tests.faults.cases import EVERYTHING, Cases, chosen
 from tests.faults.proxy import Cut
 from tests.faults.world import STORES, World
 
-_WRITES = re.compile(rb"(INSERT INTO|UPDATE|DELETE FROM) dataset\.")
+# Statements are seen as text on new connections only: later ones are prepared. The collector,
+# which comes by all the time, deletes old answers and writes nothing else.
+_WRITES = re.compile(rb"(INSERT INTO|UPDATE) dataset\.")
 _COMMIT = re.compile(rb"COMMIT\0")
 _KINDS = ("import", "append")
 
@@ -23,6 +25,7 @@ async def strike(world: World, kind: str, cut: Cut, nth: int, *, kills: bool) ->
     async def kill() -> None:
         await asyncio.to_thread(world.house.postgres.kill)
 
+    world.house.postgres_link.cut()
     request = await world.next(kind)
     action = kill if kills else None
     trap = world.house.postgres_link.trap(_COMMIT, cut, once_seen=_WRITES, nth=nth, action=action)

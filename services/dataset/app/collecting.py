@@ -72,10 +72,11 @@ class Collector:
             known = await catalogue.in_flight(staging.owner)
             # Compared after they were read: an attempt is running before it is in the catalogue.
             lost = [import_id for import_id in known if import_id not in staging.running]
-            ended = await catalogue.abandon("It failed, and could not be undone at once.", lost)
+            if lost:
+                await catalogue.abandon("It failed, and could not be undone at once.", lost)
             await catalogue.forget_answers()
-        if ended:
-            log.info("imports_abandoned", count=ended)
+        if lost:
+            log.info("imports_abandoned", count=len(lost))
 
     async def _finish_appends(self) -> None:
         async with self._staging.catalogue.transaction() as catalogue:
