@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from services.dataset.app.order import PartBytes
 from services.dataset.domain.catalogue import Published
@@ -16,7 +17,7 @@ from tests.integration.dataset.inside import files, order, started
 
 
 class Interrupted:
-    """A catalogue in which something happens just before imports are abandoned."""
+    """A catalogue in which something happens once imports in flight were looked for."""
 
     def __init__(self, catalogue: PostgresCatalogue) -> None:
         self._catalogue = catalogue
@@ -36,11 +37,11 @@ class InterruptedTransaction:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transaction, name)
 
-    async def abandon(self, *values: Any) -> int:
+    async def in_flight(self, owner: UUID) -> Sequence[UUID]:
+        known: Sequence[UUID] = await self._transaction.in_flight(owner)
         if self._catalogue.meanwhile is not None:
             await self._catalogue.meanwhile()
-        abandoned: int = await self._transaction.abandon(*values)
-        return abandoned
+        return known
 
 
 async def test_an_import_that_begins_while_the_collector_looks_is_not_ended(
