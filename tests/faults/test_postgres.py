@@ -30,6 +30,7 @@ async def strike(world: World, kind: str, cut: Cut, nth: int, *, kills: bool) ->
     action = kill if kills else None
     trap = world.house.postgres_link.trap(_COMMIT, cut, once_seen=_WRITES, nth=nth, action=action)
     answer = await world.here.attempt(request)
+    world.house.postgres_link.disarm()
     if not trap.is_taken:
         await world.oracle.judge(world.here, request, [answer])
         return False

@@ -95,8 +95,10 @@ async def test_a_lost_acknowledgement_of_questdb_changes_nothing(
         fault = f"acknowledgement of {what} {nth} of an {kind} lost"
         async with cases.case(fault, "questdb") as world, world.reading():
             request = await world.next(kind)
-            trap = world.house.questdb_link.trap(_NEEDLES[what], Cut.ANSWER_LOST, nth=nth)
+            link = world.house.questdb_link
+            trap = link.trap(_NEEDLES[what], Cut.ANSWER_LOST, nth=nth)
             answer = await world.here.attempt(request)
+            link.disarm()
             await world.recovered(request, answer, kind=kind)
         if not trap.is_taken:
             assert nth > 1
