@@ -238,5 +238,5 @@ def test_a_file_that_breaks_a_rule_is_refused_and_leaves_nothing(
         "dataset", "import", "bad", "--ohlcv", str(bad), "--symbol", "X", "--granularity", "1h"
     )
     assert done.code == 5
-    assert done.err == "ohlcv (bad.csv) has high below low in 1 line: 2.\n"
+    assert done.err == "--ohlcv (bad.csv) has high below low in 1 line: 2.\n"
     assert command("dataset", "show", "bad").code == 3
