@@ -18,7 +18,9 @@ _FULL: Final = re.compile(
 )
 
 
-class StoreRefused(Stage1Error):
+class StoreRefused(Unavailable):
+    """A wrong user, or a statement of ours that it does not take: its owner must look."""
+
     reason = "QUESTDB_REFUSED"
 
 
