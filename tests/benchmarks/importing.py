@@ -30,6 +30,7 @@ ROWS: Final = 1_000_000
 ROUNDS: Final = 3
 COLUMNS: Final = 20
 MINUTE_MS: Final = 60_000
+START_MS: Final = 1_500_000_000_000
 NAMES: Final = ("open", "high", "low", "close", "volume", *(f"c{i:02}" for i in range(5, COLUMNS)))
 
 
@@ -39,7 +40,7 @@ def write_bars(path: Path, rows: int, *, first: int = 0, columns: int = COLUMNS)
     close = 100 + rng.normal(0, 0.1, rows).cumsum() / np.sqrt(rows)
     opened = np.concatenate([[100.0], close[:-1]])
     values = {
-        "timestamp_ms": (first + np.arange(rows)) * MINUTE_MS,
+        "timestamp_ms": START_MS + (first + np.arange(rows)) * MINUTE_MS,
         "open": opened,
         "high": np.maximum(opened, close) + 0.05,
         "low": np.minimum(opened, close) - 0.05,

@@ -28,7 +28,7 @@ from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.shared.arrow_stream import read_arrow
 from tests.benchmarks.house import PIECE_BYTES, READ_BARS, House, dataset, stores
-from tests.benchmarks.importing import MINUTE_MS
+from tests.benchmarks.importing import MINUTE_MS, START_MS
 
 COLUMNS: Final = 100
 BLOCK_VALUES: Final = 5_000_000
@@ -87,7 +87,7 @@ def block(start: int, rows: int, columns: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(start)
     close = 100 + rng.normal(0, 0.1, rows)
     values = {
-        "timestamp_ms": (start + np.arange(rows)) * MINUTE_MS,
+        "timestamp_ms": START_MS + (start + np.arange(rows)) * MINUTE_MS,
         "open": close,
         "high": close + 0.05,
         "low": close - 0.05,

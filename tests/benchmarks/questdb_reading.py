@@ -24,7 +24,7 @@ from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.shared.arrow_stream import read_arrow
 from tests.benchmarks.house import READ_BARS, House, dataset, stores
-from tests.benchmarks.importing import COLUMNS, MINUTE_MS, write_bars
+from tests.benchmarks.importing import COLUMNS, MINUTE_MS, START_MS, write_bars
 
 ROWS: Final = 1_000_000
 ROUNDS: Final = 7
@@ -35,7 +35,7 @@ def read_bare(url: str, table: str, rows: int) -> int:
     read = 0
     with httpx.Client(timeout=60) as client:
         for start in range(0, rows, SLICE_ROWS):
-            low, high = (row * MINUTE_MS * 1000 for row in (start, start + SLICE_ROWS))
+            low, high = ((START_MS + row * MINUTE_MS) * 1000 for row in (start, start + SLICE_ROWS))
             query = f'SELECT * FROM "{table}" WHERE timestamp >= {low} AND timestamp < {high}'
             asked = {"query": query, "fmt": "parquet", "compression_codec": "uncompressed"}
             answer = client.get(f"{url}/exp", params=asked)
