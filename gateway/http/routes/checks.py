@@ -57,6 +57,7 @@ async def verify_dataset(
         version=query.version or 0,
         parts=[part.options for part in files],
         sample_rows=query.sample_rows,
+        partial=query.partial,
     )
     first = pb.VerifyDatasetRequest(header=header)
     sent = parts.messages(first, files, lambda piece: pb.VerifyDatasetRequest(bytes=piece))

@@ -31,6 +31,11 @@ class VerifyQuery(Asked):
         lt=2**63,
         description="Rows compared with the files, spread evenly; 0 for all.",
     )
+    partial: bool = Field(
+        default=False,
+        description="The files cover a part of the version: rows before their first and after "
+        "their last are not missed.",
+    )
 
 
 class StoreCheck(Answer):

@@ -54,6 +54,7 @@ class VerifyOrder:
     version: int | None
     parts: tuple[Part, ...]
     sample_rows: int
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,14 @@ class Verifying:
         verification = _Verification(self._series, record)
         pace, total = _Pace(), record.manifest.ohlcv_rows + record.manifest.indicator_rows
         for table in record.tables:
-            checks = TableChecks(record, table, self._sessions, files.get(table), order.sample_rows)
+            checks = TableChecks(
+                record,
+                table,
+                self._sessions,
+                files.get(table),
+                order.sample_rows,
+                order.is_partial,
+            )
             async with aclosing(verification.read(checks)) as groups:
                 async for _ in groups:
                     if pace.is_due():

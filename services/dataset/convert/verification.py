@@ -38,6 +38,7 @@ def verify_order(request: pb.VerifyDatasetRequest, max_bytes: int) -> VerifyOrde
         version=header.version or None,
         parts=parts,
         sample_rows=header.sample_rows,
+        is_partial=header.partial,
     )
     checks.done()
     return order

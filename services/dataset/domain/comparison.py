@@ -17,18 +17,21 @@ _SHOWN: Final = 60
 
 
 class FileComparison:
-    """Takes the version's rows in order. The file may cover a part of them only.
+    """Takes the version's rows in order.
 
-    Of a sample, rows of the version that the file lacks cannot be told.
+    A partial file covers a part only: rows before its first and after its last are not missed.
+    Of a sample, the values are compared; every row of the version is looked for all the same.
     """
 
-    def __init__(self, expected: Expected, file: pa.Table, sample_rows: int) -> None:
+    def __init__(
+        self, expected: Expected, file: pa.Table, sample_rows: int, *, is_partial: bool
+    ) -> None:
         self._expected = expected
-        self._sampled = 0 < sample_rows < file.num_rows
-        self._extent = _extent(file)
+        self._is_partial = is_partial
+        self._all_times: Times = file[TIME].to_numpy()
         self._missing_columns = [n for n in expected.names if n not in file.column_names]
         self._extra_columns = [n for n in file.column_names if n not in expected.names]
-        if self._sampled:
+        if 0 < sample_rows < file.num_rows:
             file = file.take(pa.array(_spread(file.num_rows, sample_rows)))
         self._file = file.combine_chunks()
         self._times: Times = self._file[TIME].to_numpy()
@@ -45,16 +48,17 @@ class FileComparison:
         at = np.minimum(np.searchsorted(times, asked), len(times) - 1)
         found = times[at] == asked
         self._missing.add(asked[~found])
-        if not self._sampled:
-            self._add_extra(times, asked)
+        self._add_extra(times)
         rows = self._next + np.flatnonzero(found)
         self._compare(self._file.take(pa.array(rows)), batch.take(pa.array(at[found])))
         self._next = stop
 
-    def _add_extra(self, times: Times, asked: Times) -> None:
-        first, last = self._extent
-        within = times[(times >= first) & (times <= last)]
-        self._extra.add(within[~np.isin(within, asked)])
+    def _add_extra(self, times: Times) -> None:
+        known = self._all_times
+        if self._is_partial:
+            times = times[(times >= known[0]) & (times <= known[-1])]
+        at = np.minimum(np.searchsorted(known, times), len(known) - 1)
+        self._extra.add(times[known[at] != times])
 
     def _compare(self, file: pa.Table, stored: pa.RecordBatch) -> None:
         self.compared_rows += file.num_rows
@@ -84,13 +88,19 @@ class FileComparison:
             message = f"{self._missing.told('rows of the file')} are not in the version."
             yield Finding(reason="FILE_ROWS_MISSING", message=message, subject=table)
         if self._extra:
-            message = f"{self._extra.told('rows of the version')} are not in the file."
+            message = (
+                f"{self._extra.told('rows of the version')} are not in the file{self._held()}."
+            )
             yield Finding(reason="FILE_ROWS_EXTRA", message=message, subject=table)
         if self._differing:
             more = f"; and {self._differing - NAMED} more" if self._differing > NAMED else ""
             told = "; ".join(self._told)
             message = f"{self._differing} rows have other values: {told}{more}."
             yield Finding(reason="FILE_ROWS_DIFFER", message=message, subject=table)
+
+    def _held(self) -> str:
+        first, last = (told_time(int(self._all_times[end])) for end in (0, -1))
+        return f", which holds {len(self._all_times)} rows from {first} to {last}"
 
 
 def differing(left: pa.Array, right: pa.Array) -> Mask:
@@ -105,11 +115,6 @@ def differing(left: pa.Array, right: pa.Array) -> Mask:
     unequal = pc.not_equal(left.fill_null(""), right.fill_null(""))
     other: Mask = pc.or_(only_one, unequal).to_numpy(zero_copy_only=False)
     return other
-
-
-def _extent(file: pa.Table) -> tuple[int, int]:
-    times = file[TIME]
-    return times[0].as_py(), times[-1].as_py()
 
 
 def _named(columns: list[str]) -> str:

@@ -20,13 +20,14 @@ class TableChecks:
         sessions: SessionSource,
         file: pa.Table | None,
         sample_rows: int,
+        is_partial: bool,
     ) -> None:
         self.expected = record.expected(table)
         self._rows = TableCheck(self.expected)
         self._slots = SlotCheck(record.manifest, sessions) if table is Table.OHLCV else None
         self._file = None
         if file is not None:
-            self._file = FileComparison(self.expected, file, sample_rows)
+            self._file = FileComparison(self.expected, file, sample_rows, is_partial=is_partial)
 
     def update(self, group: pa.RecordBatch) -> None:
         """Raises ValueError for what is no rows at all. Blocks."""

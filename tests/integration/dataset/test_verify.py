@@ -399,12 +399,18 @@ class TestFiles:
         assert "1 rows have other values" in finding.message
         assert "volume is 1234567.5 in the file" in finding.message
 
-    async def test_a_file_of_a_part_is_compared_as_far_as_it_goes(self, euro: Client) -> None:
+    async def test_a_file_of_a_part_is_sound_only_when_that_is_said(self, euro: Client) -> None:
         bars, _ = euro_files()
         lines = bars.splitlines(keepends=True)
+        part = b"".join([lines[0], *lines[2000:3000]])
         header = self.header(OHLCV)
         header.parts[0].zone = "UTC"
-        report = await self.verify(euro, header, b"".join([lines[0], *lines[2000:3000]]))
+        (finding,) = (await self.verify(euro, header, part)).findings
+        assert finding.reason == "FILE_ROWS_EXTRA"
+        assert finding.message.startswith(f"{len(lines) - 1001} rows of the version (")
+        assert "are not in the file, which holds 1000 rows from 2017-" in finding.message
+        header.partial = True
+        report = await self.verify(euro, header, part)
         assert (report.is_sound, report.compared_rows) == (True, 1000)
 
     async def test_files_are_judged_as_those_of_an_import(self, euro: Client) -> None:

@@ -32,13 +32,14 @@ def events(text: str) -> list[tuple[str, Any]]:
 async def test_the_report_is_the_answer_and_a_finding_no_refusal() -> None:
     told = example(ToldDatasets, PROGRESS, REPORT)
     async with before(told) as client:
-        answer = await client.post("/api/datasets/a/verify?version=3&sample_rows=7")
+        answer = await client.post("/api/datasets/a/verify?version=3&sample_rows=7&partial=1")
     assert answer.status_code == 200, answer.text
     assert (answer.json()["is_sound"], answer.json()["rows"]) == (False, 10)
     assert answer.json()["findings"] == [
         {"reason": "ROW_COUNT", "message": "9 rows, not 10.", "subject": "t"}
     ]
     assert (told.header.dataset, told.header.version, told.header.sample_rows) == ("a", 3, 7)
+    assert told.header.partial
 
 
 async def test_progress_streams_to_who_accepts_events() -> None:

@@ -36,9 +36,10 @@ def test_a_version_that_is_not_as_it_should_be_has_a_code_of_its_own(
         call.events(PROGRESS + event("report", found))
 
     with answering(answer) as url:
-        arguments = ["dataset", "verify", "a", "--version", "2", "--sample", "5", "-o", "json"]
-        assert run([*arguments, "--url", url]) == code
-    assert asked == [("/api/datasets/a/verify?version=2&sample_rows=5", "text/event-stream")]
+        arguments = ["dataset", "verify", "a", "--version", "2", "--sample", "5", "--partial"]
+        assert run([*arguments, "-o", "json", "--url", url]) == code
+    path = "/api/datasets/a/verify?version=2&sample_rows=5&partial=true"
+    assert asked == [(path, "text/event-stream")]
     shown = capfd.readouterr()
     assert orjson.loads(shown.out) == found
     assert shown.err == ("1 thing is not as it should be.\n" if code else "")

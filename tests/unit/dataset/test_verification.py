@@ -231,8 +231,10 @@ def test_every_indicator_row_is_held_against_its_bar() -> None:
     assert finding.message.startswith("8 indicator rows (")
 
 
-def compared(file: pa.Table, sample: int = 0, cut: int = 30) -> FileComparison:
-    comparison = FileComparison(EXPECTED, file, sample)
+def compared(
+    file: pa.Table, sample: int = 0, cut: int = 30, *, is_partial: bool = False
+) -> FileComparison:
+    comparison = FileComparison(EXPECTED, file, sample, is_partial=is_partial)
     for batch in GOOD.to_batches(max_chunksize=cut):
         comparison.update(batch)
     return comparison
@@ -247,11 +249,45 @@ def test_the_file_a_version_was_made_of_is_equal(sample: int) -> None:
 
 @settings(deadline=None)
 @given(start=st.integers(0, 99), length=st.integers(1, 100), cut=st.integers(1, 40))
-def test_a_file_may_cover_a_part_only(start: int, length: int, cut: int) -> None:
+def test_a_partial_file_may_cover_a_part_only(start: int, length: int, cut: int) -> None:
     part = GOOD.slice(start, length)
-    comparison = compared(part, cut=cut)
+    comparison = compared(part, cut=cut, is_partial=True)
     assert list(comparison.finish()) == []
     assert comparison.compared_rows == part.num_rows
+
+
+@settings(deadline=None)
+@given(
+    start=st.integers(0, 99),
+    length=st.integers(1, 99),
+    cut=st.integers(1, 40),
+    sample=st.integers(0, 100),
+)
+def test_every_row_that_a_file_lacks_is_counted(
+    start: int, length: int, cut: int, sample: int
+) -> None:
+    part = GOOD.slice(start, length)
+    findings = list(compared(part, sample, cut).finish())
+    if part.num_rows == 100:
+        assert findings == []
+        return
+    (finding,) = findings
+    assert finding.reason == "FILE_ROWS_EXTRA"
+    assert finding.message.startswith(f"{100 - part.num_rows} rows of the version (")
+
+
+def test_a_file_that_ends_early_says_which_rows_it_lacks() -> None:
+    (finding,) = compared(GOOD.slice(0, 98)).finish()
+    assert finding.message == (
+        "2 rows of the version (2024-01-05T02:00:00Z, 2024-01-05T03:00:00Z) are not in the file, "
+        "which holds 98 rows from 2024-01-01T00:00:00Z to 2024-01-05T01:00:00Z."
+    )
+
+
+def test_a_partial_file_may_not_lack_a_row_in_between() -> None:
+    holed = pa.concat_tables([GOOD.slice(10, 30), GOOD.slice(41, 20)])
+    (finding,) = compared(holed, 5, is_partial=True).finish()
+    assert finding.message.startswith("1 rows of the version (2024-01-02T16:00:00Z) are not in")
 
 
 def test_rows_that_only_one_of_them_has_are_named() -> None:

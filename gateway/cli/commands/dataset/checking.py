@@ -28,6 +28,9 @@ from gateway.cli.uploads import FILE, form_fields, opened, part_options
     type=click.IntRange(min=1),
     help="Compare so many rows with the files, spread evenly; all without.",
 )
+@click.option(
+    "--partial", is_flag=True, help="The files may begin later and end earlier than the version."
+)
 @part_options("ohlcv", "indicators")
 @url_option
 @output.option
@@ -37,12 +40,13 @@ def verify(
     ohlcv: Path | None,
     indicators: Path | None,
     sample: int | None,
+    partial: bool,
     url: str,
     show: output.Show,
     **options: Any,
 ) -> None:
     """Read a version back whole and hold it against its manifest, and against its files."""
-    params = {"version": version, "sample_rows": sample}
+    params = {"version": version, "sample_rows": sample, "partial": partial or None}
     files = {"ohlcv": ohlcv, "indicators": indicators}
     with Api(url) as api, ExitStack() as stack:
         found = _report(

@@ -444,16 +444,21 @@ class VerifyHeader(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     SAMPLE_ROWS_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """UUID or slug."""
     version: _builtins.int
     """0 means the newest."""
     sample_rows: _builtins.int
     """Rows of each file that are compared: 0 means all, else so many spread evenly."""
+    partial: _builtins.bool
+    """The files cover a part of the version: rows before their first and after
+    their last are not missed.
+    """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportPart]:
         """Files the version was made from, to be compared too: at most one of each
-        table, which may cover a part of it only; may be none.
+        table; may be none.
         """
 
     def __init__(
@@ -463,10 +468,11 @@ class VerifyHeader(_message.Message):
         version: _builtins.int = ...,
         parts: _abc.Iterable[Global___ImportPart] | None = ...,
         sample_rows: _builtins.int = ...,
+        partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "parts", b"parts", "sample_rows", b"sample_rows", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "partial", b"partial", "parts", b"parts", "sample_rows", b"sample_rows", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
