@@ -54,7 +54,7 @@ def drawn(value: Any, *draw: Callable[[Any], None]) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    found = Console(stderr=stderr, highlight=False)
+    found = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not found.is_terminal:
         found.width = _PIPE_WIDTH
     return found

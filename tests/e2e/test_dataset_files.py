@@ -97,7 +97,7 @@ def test_what_is_exported_and_imported_again_has_the_same_hash(
     command.json("dataset", "import", slug, *files(paths), "--manifest", str(manifest))
     found = command.json("dataset", "show", slug)
     wanted = orjson.loads(manifest.read_bytes())
-    ours = {"dataset_id", "dataset_slug", "version", "exported_at", "exported_at_ms"}
+    ours = {"dataset", "dataset_id", "dataset_slug", "version", "exported_at", "exported_at_ms"}
     ours |= {"ohlcv_measurement", "indicator_measurement"}
     assert {k: v for k, v in found.items() if k not in ours} == {
         k: v for k, v in wanted.items() if k not in ours

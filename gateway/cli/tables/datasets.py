@@ -42,11 +42,35 @@ def dataset(found: Record) -> None:
         {
             "dataset": f"{found['dataset_slug']} version {found['version']}",
             "id": found["dataset_id"],
-            "symbol": f"{found['symbol']} {found['granularity']}",
-            "source": found["source"],
-            **found["metadata"],
+            **_said(found),
+            "metadata": _metadata(found),
         }
     )
+
+
+def shown(found: Record) -> None:
+    """A version under what its dataset is called now."""
+    present = found["dataset"]
+    said, published = _said(present), _said(found)
+    older = {name: text for name, text in published.items() if text != said[name]}
+    _version(
+        found,
+        {
+            **said,
+            **{f"{name} of version {found['version']}": text for name, text in older.items()},
+            "metadata": _metadata(present),
+            "versions": ", ".join(map(str, present["versions"])),
+            "used by": f"{present['runs']} runs, {present['simulations']} simulations",
+        },
+    )
+
+
+def _said(found: Record) -> dict[str, str]:
+    return {"symbol": f"{found['symbol']} {found['granularity']}", "source": found["source"]}
+
+
+def _metadata(found: Record) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in found["metadata"].items())
 
 
 def versions(found: Record) -> None:
@@ -92,12 +116,15 @@ def report(found: Record, tell: Callable[[str], None] = output.note) -> None:
 
 
 def manifest(found: Record) -> None:
+    _version(found, _said(found))
+
+
+def _version(found: Record, said: Record) -> None:
     output.facts(
         {
             "dataset": f"{found['dataset_slug']} version {found['version']}",
             "id": found["dataset_id"],
-            "symbol": f"{found['symbol']} {found['granularity']}",
-            "source": found["source"],
+            **said,
             "bars": _extent(found, "ohlcv"),
             "indicators": _extent(found, "indicator"),
             "bar interval": interval(found["bar_interval_ms"]),

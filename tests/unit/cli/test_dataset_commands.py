@@ -124,3 +124,26 @@ def test_a_watch_goes_on_after_the_last_id_it_saw(capfd: pytest.CaptureFixture[s
         assert run(["dataset", "watch", "a", "--url", url]) == ExitCode.NOT_FOUND
     assert after == [None, "9"]
     assert capfd.readouterr().out == "2026-01-31 12:00:00 published a version 2\n"
+
+
+def test_an_older_version_is_shown_under_what_its_dataset_is_called_now(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    detail = {"dataset_id": "seven", "symbol": "NEW", "manifest": {"version": 2, "symbol": "NEW"}}
+    older = {"version": 1, "symbol": "OLD"}
+    asked, shown = [], []
+
+    def told(call: Call) -> None:
+        asked.append(call.path)
+        call.json(200, older if "manifest" in call.path else detail)
+
+    with answering(told) as url:
+        for arguments in (["a"], ["a", "--version", "2"], ["a", "--version", "1"]):
+            assert run(["dataset", "show", *arguments, "--url", url, "-o", "json"]) == ExitCode.OK
+            shown.append(orjson.loads(capfd.readouterr().out))
+    newest = "/api/datasets/a"
+    assert asked == [newest, newest, newest, "/api/datasets/seven/manifest?version=1"]
+    present = {"dataset": {"dataset_id": "seven", "symbol": "NEW"}}
+    assert shown == [
+        {**held, **present} for held in (detail["manifest"], detail["manifest"], older)
+    ]

@@ -70,3 +70,34 @@ def test_a_few_dozen_columns_are_all_named(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert "F29" in shown
     assert "more" not in shown
+
+
+SAID: dict[str, Any] = {
+    "symbol": "EURUSD",
+    "granularity": "1h",
+    "source": "",
+    "metadata": {},
+    "versions": [1, 2],
+    "runs": 3,
+    "simulations": 0,
+}
+
+
+def shown(capsys: pytest.CaptureFixture[str], **changes: object) -> list[str]:
+    datasets.shown({**MANIFEST, "columns": [], "dataset": {**SAID, **changes}})
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_dataset_is_shown_with_what_is_said_of_it_now(capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {"symbol": "EUR", "source": "desk", "metadata": {"note": "[red] :cat:", "by": "me"}}
+    lines = shown(capsys, **changes)
+    assert "symbol EUR 1h" in lines
+    assert "source desk" in lines
+    assert "symbol of version 1 EURUSD 1h" in lines
+    assert lines[lines.index("metadata note: [red] :cat:") + 1] == "by: me"
+    assert "versions 1, 2" in lines
+    assert "used by 3 runs, 0 simulations" in lines
+
+
+def test_what_nobody_has_changed_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not [line for line in shown(capsys) if "of version" in line]

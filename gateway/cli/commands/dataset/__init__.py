@@ -18,7 +18,7 @@ _COMMANDS: Final = {
     "reexport": (f"{_HERE}.reexporting:reexport", "Import a batch of legacy files."),
     "export": (f"{_HERE}.exporting:export", "Write a version as files."),
     "list": (f"{_HERE}.looking:list_", "Datasets, newest first."),
-    "show": (f"{_HERE}.looking:show_", "The manifest: rows, times, columns, gaps, hash."),
+    "show": (f"{_HERE}.looking:show_", "What is said of it; rows, times, columns, gaps, hash."),
     "head": (f"{_HERE}.looking:head", "The first or last rows of a table."),
     "columns": (f"{_HERE}.looking:columns", "Columns, and what stands in them."),
     "gaps": (f"{_HERE}.looking:gaps", "Expected slots without a bar."),

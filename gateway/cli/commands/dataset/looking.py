@@ -44,10 +44,14 @@ def list_(url: str, show: output.Show, **filters: Any) -> None:
 @url_option
 @output.option
 def show_(name: str, version: int | None, url: str, show: output.Show) -> None:
-    """The manifest: rows, times, columns, gaps, hash."""
+    """What is said of a dataset now, and a version's rows, times, columns, gaps and hash."""
     with Api(url) as api:
-        found = api.get(f"/api/datasets/{name}/manifest", {"version": version})
-    show(found, drawing.manifest)
+        dataset = api.get(f"/api/datasets/{name}")
+        manifest = dataset.pop("manifest")
+        if version and version != manifest["version"]:
+            path = f"/api/datasets/{dataset['dataset_id']}/manifest"
+            manifest = api.get(path, {"version": version})
+    show({**manifest, "dataset": dataset}, drawing.shown)
 
 
 @click.command(epilog=exit_codes())
