@@ -1,8 +1,8 @@
 """The dataset service as `python -m services.dataset` runs it, but mortal.
 
-STAGE1_TEST_FAILPOINTS names a folder. Its file `armed` has one line, `<failpoint> <how>
-<nth> <serial>`, or none; it is read whenever a failpoint is reached, so that a running process
-can be armed. Each failpoint reached is a line of its file `reached`.
+STAGE1_TEST_FAILPOINTS names a folder. Its file `armed` has lines `<failpoint> <how> <nth>
+<serial>`, one for a failpoint; it is read whenever a failpoint is reached, so that a running
+process can be armed. Each failpoint reached is a line of its file `reached`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Failpoints:
 
     async def trap(self, name: str) -> None:
         self._note(name)
-        line = self._line()
-        if not line.startswith(f"{name} "):
+        line = next((line for line in self._lines() if line.startswith(f"{name} ")), None)
+        if line is None:
             return
         _, how, nth, _ = line.split()
         self._visits[line] = self._visits.get(line, 0) + 1
@@ -47,14 +47,14 @@ class Failpoints:
             case "raise":
                 raise RuntimeError(f"The test wants {name} to fail.")
             case "wait":
-                while self._line() == line:  # noqa: ASYNC110 - another process disarms it
+                while line in self._lines():  # noqa: ASYNC110 - another process disarms it
                     await asyncio.sleep(_POLL_SECONDS)
 
-    def _line(self) -> str:
+    def _lines(self) -> list[str]:
         try:
-            return self._armed.read_text("utf-8").strip()
+            return self._armed.read_text("utf-8").splitlines()
         except FileNotFoundError:
-            return ""
+            return []
 
     def _note(self, line: str) -> None:
         with self._reached.open("a", encoding="utf-8") as file:

@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from services.shared.questdb_server import Server as QuestDB
 from services.shared.questdb_server import free_port, url_of
 from tests.faults.client import Client, client_of
-from tests.faults.oracle import tables_of_arrow, tables_of_questdb
+from tests.faults.oracle import asides_of_arrow, tables_of_arrow, tables_of_questdb
 from tests.faults.processes import (
     DEADLINE_SECONDS,
     Coordinator,
@@ -54,6 +54,10 @@ class House:
         if self.questdb is not None:
             return await tables_of_questdb(self.questdb.url)
         return await tables_of_arrow(self.folder)
+
+    async def asides(self) -> set[str]:
+        """What the series store has of tables and segments that are not whole yet."""
+        return set() if self.questdb is not None else await asides_of_arrow(self.folder)
 
     async def start(self) -> Coordinator:
         """One more service, which serves."""

@@ -83,7 +83,27 @@ class Append:
             yield pb.AppendBarsRequest(bytes=piece)
 
 
-Request = Import | Append
+@dataclass(frozen=True, kw_only=True)
+class Adopt:
+    """These tables, which hold `content`."""
+
+    slug: str
+    content: Content
+    tables: tuple[str, str]
+    key: str
+
+    def message(self) -> pb.AdoptTablesRequest:
+        header = import_pb2.ImportHeader(
+            slug=self.slug, idempotency_key=self.key, symbol="TEST", calendar="observed"
+        )
+        ohlcv, indicators = self.tables
+        return pb.AdoptTablesRequest(
+            header=header, ohlcv_measurement=ohlcv, indicator_measurement=indicators
+        )
+
+
+Upload = Import | Append
+Request = Upload | Adopt
 
 
 def new_key() -> str:

@@ -11,12 +11,27 @@ from typing import Any
 import httpx
 import psycopg
 
-from services.shared.errors import NotFound, Stage1Error
+from services.shared.errors import (
+    AlreadyExists,
+    Conflict,
+    Exhausted,
+    InvalidRequest,
+    NotFound,
+    Stage1Error,
+    TooLarge,
+    Unauthenticated,
+)
 from tests.faults.client import Acknowledged, Client, Seen
 from tests.faults.market import Request
 from tests.faults.processes import DEADLINE_SECONDS, until_true
 
-Tables = Callable[[], Awaitable[set[str]]]
+Names = Callable[[], Awaitable[set[str]]]
+Answers = Sequence[Acknowledged | Stage1Error]
+# They say that nothing was published; after any other error nobody knows.
+_REFUSALS = (
+    *(InvalidRequest, NotFound, AlreadyExists, Conflict),
+    *(Unauthenticated, Exhausted, TooLarge),
+)
 _FINAL = ("PUBLISHED", "CLEANED", "REJECTED", "ABANDONED")
 
 
@@ -27,22 +42,27 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
+    untrue: list[str] = field(default_factory=list)
+    """Refused, and there all the same."""
     stuck: list[str] = field(default_factory=list)
     orphaned: list[str] = field(default_factory=list)
 
     @property
     def sentences(self) -> list[str]:
-        return [*self.lost, *self.duplicated, *self.torn, *self.stuck, *self.orphaned]
+        kinds = (self.lost, self.duplicated, self.torn, self.untrue, self.stuck, self.orphaned)
+        return [sentence for kind in kinds for sentence in kind]
 
 
 class Oracle:
-    """`folder` is the data folder of the service; `dsn` is past all faulty links."""
+    """`folder` is the data folder of the service; `dsn` is past all faulty links; `tables` and
+    `asides`, which are half-made tables, are those of the series store."""
 
-    def __init__(self, *, slug: str, dsn: str, folder: Path, tables: Tables) -> None:
+    def __init__(self, *, slug: str, dsn: str, folder: Path, tables: Names, asides: Names) -> None:
         self._slug = slug
         self._dsn = dsn
         self._spool = folder / "dataset" / "spool"
         self._tables = tables
+        self._asides = asides
         self._published: list[str] = []
         """Content hashes of versions 1, 2, …, as far as they must be there."""
         self.verdict = Verdict()
@@ -51,15 +71,14 @@ class Oracle:
         """It is the next version, undisturbed."""
         self._published.append(request.content.hash)
 
-    async def judge(
-        self, client: Client, request: Request, answers: Sequence[Acknowledged | Stage1Error]
-    ) -> None:
+    async def judge(self, client: Client, request: Request, answers: Answers) -> None:
         """After recovery: what one request, made once or more with one key, has become."""
         acknowledged = [answer for answer in answers if isinstance(answer, Acknowledged)]
         await self._settled()
         seen = await self._versions(client)
         self._hold_acknowledged(acknowledged, seen)
         self._hold_known(seen)
+        self._hold_whole_or_absent(request, answers, seen)
         await self._repeat(client, request, seen)
         await self._settled()
 
@@ -91,13 +110,29 @@ class Oracle:
                     f"Version {version} was {content_hash}, and {found_there} is there."
                 )
 
+    def _hold_whole_or_absent(
+        self, request: Request, answers: Answers, seen: Mapping[int, Seen]
+    ) -> None:
+        """Before it is repeated: at most one version more than is known, and that is all of it."""
+        mine = len(self._published) + 1
+        more = sorted(set(seen) - set(range(1, mine)))
+        if more not in ([], [mine]):
+            self.verdict.duplicated.append(f"One request gave versions {more}, after {mine - 1}.")
+        for version in more:
+            if seen[version].content_hash != request.content.hash:
+                self.verdict.torn.append(f"{seen[version]} is not the request's content.")
+        if any(isinstance(answer, Acknowledged) for answer in answers) and not more:
+            self.verdict.lost.append(f"It was acknowledged, and there is no version {mine}.")
+        if more and answers and all(isinstance(answer, _REFUSALS) for answer in answers):
+            told = [f"{answer}" for answer in answers]
+            self.verdict.untrue.append(f"It was refused ({told}), and version {more[0]} is there.")
+
     async def _repeat(self, client: Client, request: Request, before: Mapping[int, Seen]) -> None:
         """The same request with the same key succeeds, and there is one version for it."""
         mine = len(self._published) + 1
-        try:
-            answer = await client.publish(request)
-        except Stage1Error as error:
-            self.verdict.stuck.append(f"Repeated, it is refused: {error.reason} {error}")
+        answer = await client.attempt(request)
+        if isinstance(answer, Stage1Error):
+            self.verdict.stuck.append(f"Repeated, it is refused: {answer.reason} {answer}")
             return
         after = await self._versions(client)
         self.know(request)
@@ -132,10 +167,13 @@ class Oracle:
         needed = await self._needed()
         there = await self.tables()
         uploads = [path.name for path in self._spool.iterdir()]
-        uploads = [name for name in uploads if not name.startswith(".")]
-        if there == needed and not uploads:
+        asides = await self._asides()
+        if there == needed and not uploads and not asides:
             return ""
-        return f"Tables are {sorted(there)}, needed are {sorted(needed)}, uploads {uploads}."
+        return (
+            f"Tables are {sorted(there)}, needed are {sorted(needed)}, "
+            f"uploads {uploads}, half-made {sorted(asides)}."
+        )
 
     async def tables(self) -> set[str]:
         """Of this case, in the series store."""
@@ -156,13 +194,16 @@ class Oracle:
 
 
 async def tables_of_arrow(folder: Path) -> set[str]:
-    """And nothing may be left aside."""
     series = folder / "dataset" / "series"
     return {p.name for p in series.iterdir() if not p.name.startswith(".")}
 
 
+async def asides_of_arrow(folder: Path) -> set[str]:
+    return {p.name for p in (folder / "dataset" / "series" / ".aside").iterdir()}
+
+
 async def tables_of_questdb(url: str) -> set[str]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(
             f"{url}/exec", params={"query": "select table_name from tables()"}
         )

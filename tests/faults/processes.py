@@ -42,13 +42,19 @@ class Failpoints:
         folder.mkdir()
         self.folder = folder
         self._times_armed = 0
+        self._armed: list[str] = []
 
     def arm(self, name: str, how: str, nth: int = 1) -> None:
-        """Visits are counted from now on, and what was reached is forgotten."""
+        """Nothing else is armed; visits are counted from now on, what was reached is forgotten."""
         (self.folder / "reached").unlink(missing_ok=True)
+        self._armed.clear()
+        self.arm_too(name, how, nth)
+
+    def arm_too(self, name: str, how: str, nth: int = 1) -> None:
         self._times_armed += 1
+        self._armed.append(f"{name} {how} {nth} {self._times_armed}\n")
         aside = self.folder / "aside"
-        aside.write_text(f"{name} {how} {nth} {self._times_armed}\n", "utf-8")
+        aside.write_text("".join(self._armed), "utf-8")
         aside.replace(self.folder / "armed")
 
     def disarm(self) -> None:

@@ -24,7 +24,7 @@ from psycopg.conninfo import make_conninfo
 from services.shared import embedded, questdb_server
 from tests.fix_questdb import DEVELOPMENT
 
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.02
 # As root the wheel makes this user. Not by Popen's own `user`: with it the fork is one that
 # threads of gRPC and Arrow do not survive.

@@ -19,10 +19,7 @@ from tests.faults.world import STORES
 )
 async def test_a_killed_coordinator_loses_nothing(cases: Cases, place: str, store: str) -> None:
     kind = place.partition(".")[0]
-    async with (
-        cases.case(f"coordinator killed -9 at {place}", store) as world,
-        world.reading(),
-    ):
+    async with cases.case(f"coordinator killed -9 at {place}", store) as world:
         request = await world.next(kind)
         world.failpoints.arm(place, "kill")
         answer = await world.here.attempt(request)

@@ -68,7 +68,7 @@ async def at_every_commit(
 ) -> None:
     for nth in count(1):
         strikes = False
-        async with cases.case(fault.format(nth), store) as world, world.reading():
+        async with cases.case(fault.format(nth), store) as world:
             strikes = await strike(world, kind, cut, nth, kills=kills)
         if not strikes:
             assert nth > 3

@@ -49,10 +49,10 @@ async def killed(world: World) -> None:
 async def test_a_killed_questdb_loses_nothing(cases: Cases, place: str) -> None:
     kind = place.partition(".")[0]
     fault = f"QuestDB killed -9 at {place} ({_PLACES[place]})"
-    async with cases.case(fault, "questdb") as world, world.reading():
+    async with cases.case(fault, "questdb") as world:
         async with world.held_at(place) as held:
             await killed(world)
-        answer = await held.answer
+        answer = await held.asked.answer
         await restarted(world)
         await world.recovered(held.request, answer, kind=kind)
 
@@ -70,7 +70,7 @@ async def test_a_questdb_killed_in_a_request_loses_nothing(
 ) -> None:
     when = "before" if cut is Cut.REQUEST_LOST else "after"
     fault = f"QuestDB killed -9 {when} a {what} of an {kind}"
-    async with cases.case(fault, "questdb") as world, world.reading():
+    async with cases.case(fault, "questdb") as world:
         request = await world.next(kind)
         trap = world.house.questdb_link.trap(_NEEDLES[what], cut, action=lambda: killed(world))
         answer = await world.here.attempt(request)
@@ -93,7 +93,7 @@ async def test_a_lost_acknowledgement_of_questdb_changes_nothing(
 ) -> None:
     for nth in count(1):
         fault = f"acknowledgement of {what} {nth} of an {kind} lost"
-        async with cases.case(fault, "questdb") as world, world.reading():
+        async with cases.case(fault, "questdb") as world:
             request = await world.next(kind)
             link = world.house.questdb_link
             trap = link.trap(_NEEDLES[what], Cut.ANSWER_LOST, nth=nth)
@@ -111,12 +111,12 @@ async def test_a_lost_acknowledgement_of_questdb_changes_nothing(
 @pytest.mark.parametrize("place", chosen(("import.created", "append.created"), "append.created"))
 async def test_a_suspended_table_of_an_attempt_refuses_it(cases: Cases, place: str) -> None:
     kind = place.partition(".")[0]
-    async with cases.case(f"WAL suspended at {place}", "questdb") as world, world.reading():
+    async with cases.case(f"WAL suspended at {place}", "questdb") as world:
         before = await world.oracle.tables()
         async with world.held_at(place) as held:
             for table in await world.oracle.tables() - before:
                 await alter(world, table, "SUSPEND WAL")
-        answer = await held.answer
+        answer = await held.asked.answer
         assert isinstance(answer, Stage1Error)
         await world.recovered(held.request, answer, kind=kind)
 
@@ -125,13 +125,13 @@ async def test_a_suspended_table_of_a_dataset_holds_its_append_up_until_it_is_re
     cases: Cases,
 ) -> None:
     place = "append.intended"
-    async with cases.case(f"WAL suspended at {place}", "questdb") as world, world.reading():
+    async with cases.case(f"WAL suspended at {place}", "questdb") as world:
         manifest = await world.here.manifest(world.slug, 1)
         tables = manifest.ohlcv_measurement, manifest.indicator_measurement
         async with world.held_at(place) as held:
             for table in tables:
                 await alter(world, table, "SUSPEND WAL")
-        answer = await held.answer
+        answer = await held.asked.answer
         assert isinstance(answer, Stage1Error)
         for table in tables:
             await alter(world, table, "RESUME WAL")

@@ -22,7 +22,7 @@ async def test_a_full_disk_of_questdb_refuses_and_loses_nothing(
     with small_disk(folder, "512m"), killable_questdb(folder) as server:
         async with house(tmp_path, cases.postgres, server) as own:
             await own.start()
-            async with cases.case(fault, "questdb", own) as world, world.reading():
+            async with cases.case(fault, "questdb", own) as world:
                 request = await world.next(kind)
                 with filled(folder, leaving=64 << 10):
                     answer = await world.here.attempt(request)

@@ -14,7 +14,7 @@ from services.dataset.app.steps import FAILPOINTS
 from services.shared.errors import AlreadyExists, Stage1Error
 from tests.faults.cases import Cases, chosen
 from tests.faults.client import Acknowledged
-from tests.faults.market import Content, Import, Request
+from tests.faults.market import Content, Import, Upload
 from tests.faults.processes import until
 from tests.faults.world import STORES, World
 
@@ -27,7 +27,7 @@ async def test_the_same_request_many_times_at_once_is_one_version(
     cases: Cases, kind: str, store: str
 ) -> None:
     fault = f"the same {kind} four times at once"
-    async with cases.case(fault, store) as world, world.reading():
+    async with cases.case(fault, store) as world:
         request = await world.next(kind)
         answers = await asyncio.gather(*(world.here.attempt(request) for _ in range(4)))
         assert any(isinstance(answer, Acknowledged) for answer in answers), answers
@@ -40,7 +40,7 @@ async def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
     cases: Cases, kind: str, store: str
 ) -> None:
     fault = f"the key of an {kind} with another body"
-    async with cases.case(fault, store) as world, world.reading():
+    async with cases.case(fault, store) as world:
         request = await world.next(kind)
         answer = await world.here.attempt(request)
         refused = await world.here.attempt(shorter(request))
@@ -49,7 +49,7 @@ async def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
         await world.recovered(request, answer, kind=kind)
 
 
-def shorter(request: Request) -> Request:
+def shorter(request: Upload) -> Upload:
     """The same key, and ten rows less."""
     return replace(request, content=Content(request.content.seed, request.content.rows - 10))
 
@@ -92,7 +92,7 @@ async def test_a_client_that_is_cut_off_in_its_upload_leaves_nothing(
         await world.recovered(request, kind=kind)
 
 
-def _unfinished(world: World, request: Request) -> Any:
+def _unfinished(world: World, request: Upload) -> Any:
     """All but the last piece, and then silence."""
     messages = list(request.messages())[:-1]
 
@@ -113,16 +113,14 @@ async def test_a_cancelled_request_is_there_whole_or_not_at_all(
 ) -> None:
     kind = place.partition(".")[0]
     fault = f"cancelled by the client at {place}"
-    async with cases.case(fault, store) as world, world.reading():
+    async with cases.case(fault, store) as world:
         request = await world.next(kind)
         world.failpoints.arm(place, "wait")
-        call = world.here.call(request)
+        asked = world.here.ask(request)
         await world.failpoints.sprung(place, "wait")
-        call.cancel()
+        asked.give_up()
         world.failpoints.disarm()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-        await world.recovered(request, kind=kind)
+        await world.recovered(request, await asked.answer, kind=kind)
 
 
 @pytest.mark.parametrize("store", chosen(STORES, "arrow"))
@@ -131,7 +129,7 @@ async def test_an_unforeseen_error_leaves_nothing_half_done(
     cases: Cases, place: str, store: str
 ) -> None:
     kind = place.partition(".")[0]
-    async with cases.case(f"unforeseen error at {place}", store) as world, world.reading():
+    async with cases.case(f"unforeseen error at {place}", store) as world:
         request = await world.next(kind)
         world.failpoints.arm(place, "raise")
         answer = await world.here.attempt(request)

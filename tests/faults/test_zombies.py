@@ -7,8 +7,6 @@ import pytest
 from services.dataset.app.steps import FAILPOINTS
 from tests.faults.cases import Cases, chosen
 
-_SECONDS = 5.0  # of the client whose service is paused
-
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("place", chosen(FAILPOINTS, "append.intended"))
@@ -18,12 +16,14 @@ async def test_a_coordinator_that_wakes_after_another_took_over_changes_nothing(
     """Where it holds a transaction open, the other one starts when PostgreSQL has ended that."""
     kind = place.partition(".")[0]
     fault = f"coordinator paused at {place}, overtaken, continued"
-    async with cases.case(fault, "questdb") as world, world.reading():
+    async with cases.case(fault, "questdb") as world:
         request = await world.next(kind)
         first = world.service
         world.failpoints.arm(place, "stop")
-        answer = await world.here.attempt(request, seconds=_SECONDS)
+        asked = world.here.ask(request)
         await first.stopped()
+        asked.give_up()
+        answer = await asked.answer
         world.failpoints.disarm()
         await world.house.start()
         await world.oracle.judge(world.here, request, [answer])
@@ -40,8 +40,10 @@ async def test_a_paused_coordinator_on_arrow_files_keeps_others_out(cases: Cases
         request = await world.next("import")
         first = world.service
         world.failpoints.arm(place, "stop")
-        answer = await world.here.attempt(request, seconds=_SECONDS)
+        asked = world.here.ask(request)
         await first.stopped()
+        asked.give_up()
+        answer = await asked.answer
         world.failpoints.disarm()
         async with world.house.another() as second:
             assert "has the series in" in await second.refused_to_start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from typing import Final, NamedTuple
 from uuid import uuid4
 
 from services.shared.errors import Stage1Error
-from tests.faults.client import PATIENCE_SECONDS, Acknowledged, Client
+from tests.faults.client import Acknowledged, Asked, Client
 from tests.faults.house import House
-from tests.faults.market import Append, Content, Import, Request, new_key
+from tests.faults.market import Append, Content, Import, Request, Upload, new_key
 from tests.faults.oracle import Oracle
 from tests.faults.processes import Coordinator, Failpoints, until
 from tests.faults.readers import Readers, reading
@@ -23,8 +22,8 @@ MORE_ROWS: Final = 200
 
 
 class Held(NamedTuple):
-    request: Request
-    answer: asyncio.Task[Acknowledged | Stage1Error]
+    request: Upload
+    asked: Asked
 
 
 @dataclass(kw_only=True)
@@ -37,9 +36,13 @@ class World:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        self.oracle = self.oracle_of(self.slug)
+
+    def oracle_of(self, slug: str) -> Oracle:
+        """Of another dataset, which nobody knows yet."""
         house = self.house
-        self.oracle = Oracle(
-            slug=self.slug, dsn=house.dsn, folder=house.folder, tables=house.tables
+        return Oracle(
+            slug=slug, dsn=house.dsn, folder=house.folder, tables=house.tables, asides=house.asides
         )
 
     @property
@@ -62,10 +65,11 @@ class World:
     async def begin(self) -> None:
         """Version 1."""
         first = Import(slug=self.slug, content=Content(self.seed, self.rows), key=new_key())
-        await self.here.publish(first)
+        answer = await self.here.attempt(first)
+        assert isinstance(answer, Acknowledged), answer
         self.oracle.know(first)
 
-    async def next(self, kind: str) -> Request:
+    async def next(self, kind: str) -> Upload:
         return await (self._next_import() if kind == "import" else self._next_append())
 
     async def _next_import(self) -> Import:
@@ -86,23 +90,24 @@ class World:
         return Append(slug=self.slug, content=content, first=first, key=new_key())
 
     @asynccontextmanager
-    async def held_at(
-        self, place: str, *, seconds: float = PATIENCE_SECONDS
-    ) -> AsyncIterator[Held]:
-        """A request of the place's kind that waits there until the block ends."""
-        request = await self.next(place.partition(".")[0])
+    async def held_at(self, place: str, kind: str = "") -> AsyncIterator[Held]:
+        """A request, of the place's kind unless told, that waits there until the block ends."""
+        request = await self.next(kind or place.partition(".")[0])
         self.failpoints.arm(place, "wait")
-        answer = asyncio.create_task(self.here.attempt(request, seconds=seconds))
+        asked = self.here.ask(request)
+        answer = asked.answer
         await until(
             lambda: answer.done() or self.failpoints.is_sprung(place, "wait"), f"{place} reached"
         )
         assert not answer.done(), f"{place} was not reached, and the answer is {answer.result()}."
-        yield Held(request, answer)
+        yield Held(request, asked)
         self.failpoints.disarm()
 
     async def has(self, request: Request) -> None:
         """Undisturbed; judged like all others."""
-        await self.oracle.judge(self.here, request, [await self.here.publish(request)])
+        answer = await self.here.attempt(request)
+        assert isinstance(answer, Acknowledged), answer
+        await self.oracle.judge(self.here, request, [answer])
 
     async def recovered(
         self, request: Request, *answers: Acknowledged | Stage1Error, kind: str

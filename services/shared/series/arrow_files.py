@@ -31,6 +31,7 @@ import structlog
 
 from services.shared.arrow_stream import Piece, size_of
 from services.shared.errors import DataLoss
+from services.shared.failpoints import reach
 from services.shared.series import (
     TIME,
     Bounds,
@@ -92,10 +93,13 @@ class ArrowFiles:
 
     def _create(self, table: str, schema: pa.Schema, key: Sequence[str]) -> None:
         folder = self._aside / uuid4().hex
-        with disk_full_is_told(self._root):
-            write_empty_table(folder, schema, key)
-            os.rename(folder, self._root / table)
-            sync_folder(self._root)
+        try:
+            with disk_full_is_told(self._root):
+                write_empty_table(folder, schema, key)
+                os.rename(folder, self._root / table)
+                sync_folder(self._root)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     async def write(self, table: str, batches: AsyncIterable[pa.RecordBatch]) -> None:
         found = await self._table(table)
@@ -140,8 +144,10 @@ class ArrowFiles:
         aside = self._aside / f"{table.name}.{uuid4().hex}"
         try:
             await in_thread(merge_segments, table, old, aside)
+            await reach("series.compacting")
             async with self._naming:
                 await in_thread(take_place, table, old, aside)
+            await reach("series.compacted")
         finally:
             await in_thread(aside.unlink, missing_ok=True)
 

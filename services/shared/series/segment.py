@@ -36,7 +36,11 @@ class SegmentWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self._file = path.open("xb")
-        self._writer = pa.ipc.new_file(self._file, schema)
+        try:
+            self._writer = pa.ipc.new_file(self._file, schema)
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Cut into even parts of about 1 MiB."""
