@@ -115,7 +115,6 @@ class Cases:
                 async with world.reading():
                     yield world
             verdict = world.oracle.verdict
-            verdict.torn.extend(world.readers.torn)
             assert not verdict.sentences, "\n".join(verdict.sentences)
             await standing.tidy()
             failed = False

@@ -25,10 +25,10 @@ _VERSIONS = (0, 1)
 
 @dataclass
 class Readers:
-    """`torn` are sentences; the first reader takes the newest version, the second the first."""
+    """`torn` gets sentences; the first reader takes the newest version, the second the first."""
 
+    torn: list[str]
     hashes: dict[int, str] = field(default_factory=dict)
-    torn: list[str] = field(default_factory=list)
     _times: list[int] = field(default_factory=lambda: [0] * len(_VERSIONS))
 
     @property

@@ -41,7 +41,7 @@ async def strike(world: World, kind: str, cut: Cut, nth: int, *, kills: bool) ->
     return True
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("cut", chosen((Cut.REQUEST_LOST, Cut.ANSWER_LOST), Cut.ANSWER_LOST))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
@@ -53,7 +53,7 @@ async def test_a_killed_postgres_loses_nothing(
     await at_every_commit(cases, fault, kind, cut, store, kills=True)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("store", chosen(STORES, "arrow"))
 @pytest.mark.parametrize("kind", chosen(_KINDS, "append"))
 async def test_a_lost_acknowledgement_of_a_commit_changes_nothing(

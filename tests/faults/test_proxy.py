@@ -37,7 +37,7 @@ class Caller:
 
     async def ask(self, line: bytes) -> bytes:
         self.writer.write(line + b"\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.readline()
 
 
@@ -100,7 +100,7 @@ async def test_a_blackhole_down_hides_what_was_done() -> None:
         await caller.ask(b"one")
         proxy.blackhole(Way.DOWN)
         answer = asyncio.create_task(caller.ask(b"two"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(echo.heard) < 2:  # noqa: ASYNC110 - it is heard in another task
                 await asyncio.sleep(0.01)
         assert not answer.done()
@@ -114,7 +114,7 @@ async def test_after_a_losing_blackhole_the_connection_is_dead_and_the_next_one_
             await caller.ask(b"one")
             proxy.blackhole(losing=True)
             answer = asyncio.create_task(caller.ask(b"two"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not proxy.is_felt:  # noqa: ASYNC110 - it is felt in another task
                     await asyncio.sleep(0.01)
             proxy.heal()
@@ -130,7 +130,7 @@ async def test_a_half_closed_connection_still_carries_upwards() -> None:
         await caller.ask(b"one")
         proxy.half_close()
         assert await caller.ask(b"two") == b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(echo.heard) < 2:  # noqa: ASYNC110 - it is heard in another task
                 await asyncio.sleep(0.01)
 

@@ -80,7 +80,7 @@ async def test_a_questdb_killed_in_a_request_loses_nothing(
         await world.recovered(request, answer, kind=kind)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("kind", "what"),
     chosen(

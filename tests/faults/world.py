@@ -31,15 +31,16 @@ class World:
     house: House
     slug: str = field(default_factory=lambda: f"s{uuid4().hex[:12]}")
     oracle: Oracle = field(init=False)
-    readers: Readers = field(default_factory=Readers)
+    readers: Readers = field(init=False)
     rows: int = BASE_ROWS
     seed: int = 1
 
     def __post_init__(self) -> None:
         self.oracle = self.oracle_of(self.slug)
+        self.readers = Readers(torn=self.oracle.verdict.torn)
 
     def oracle_of(self, slug: str) -> Oracle:
-        """Of another dataset, which nobody knows yet."""
+        """Of a dataset that nobody knows yet."""
         house = self.house
         return Oracle(
             slug=slug, dsn=house.dsn, folder=house.folder, tables=house.tables, asides=house.asides
@@ -108,6 +109,12 @@ class World:
         answer = await self.here.attempt(request)
         assert isinstance(answer, Acknowledged), answer
         await self.oracle.judge(self.here, request, [answer])
+
+    async def also(self, request: Request, answer: Acknowledged | Stage1Error) -> None:
+        """The judgement of the first request for another dataset."""
+        oracle = self.oracle_of(request.slug)
+        oracle.verdict = self.oracle.verdict
+        await oracle.judge(self.here, request, [answer])
 
     async def recovered(
         self, request: Request, *answers: Acknowledged | Stage1Error, kind: str

@@ -26,6 +26,7 @@ from services.dataset.app.tails import Tails, compare, grown_by, read_tails, rep
 from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.catalogue import (
     AppendUnderWay,
+    AppendUnfinished,
     Attempt,
     BlockHashes,
     Dataset,
@@ -47,7 +48,7 @@ from services.dataset.storage.protocol import CatalogueTransaction
 from services.dataset.storage.spool import Upload
 from services.shared.canonical import TableHash, content_hash
 from services.shared.clock import Clock
-from services.shared.errors import NotFound, Stage1Error
+from services.shared.errors import Exhausted, NotFound, Stage1Error
 from services.shared.failpoints import reach
 from services.shared.series.disk import in_thread
 
@@ -95,8 +96,8 @@ class Appends:
 
     async def run(self, order: AppendOrder, pieces: AsyncIterator[PartBytes]) -> Published:
         """The version there is when nothing was new. Raises InvalidRequest, RowsDiffer,
-        VersionChanged, NoIndicators, KeyReused, TooManyImports, and ImportOvertaken or
-        AppendUnderWay when another was faster: both can be tried again."""
+        VersionChanged, NoIndicators, KeyReused, TooManyImports, ImportOvertaken or
+        AppendUnderWay when another was faster, which can be tried again, and AppendUnfinished."""
         found: list[UUID] = []
 
         async def admit(catalogue: CatalogueTransaction) -> str:
@@ -175,11 +176,14 @@ class Appends:
         """Whatever failed on the way: another process may have published this very append."""
         try:
             return await self._merges.finish(intent)
-        except Exception:
+        except Exception as error:
             published = await self._published(intent.publication)
-            if published is None:
-                raise
-            return published
+            if published is not None:
+                return published
+            if isinstance(error, Exhausted):  # a full disk, which is a refusal before the intent
+                told = f"The append has begun, and will be finished as soon as it can be: {error}"
+                raise AppendUnfinished(told, cause=error.cause) from error
+            raise
 
     async def _published(self, publication: Publication) -> Published | None:
         dataset_id, version = publication.manifest.dataset_id, publication.manifest.version

@@ -216,5 +216,11 @@ class AppendUnderWay(Unavailable):
     reason = "APPEND_UNDER_WAY"
 
 
+class AppendUnfinished(Unavailable):
+    """It has its intent, so it is finished as soon as what kept it has gone."""
+
+    reason = "APPEND_UNFINISHED"
+
+
 class DatasetPinned(Conflict):
     reason = "DATASET_PINNED"
