@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.dataset.domain.calendars import CalendarName
 from services.dataset.domain.exchanges import CODES, unknown_code
+from services.dataset.domain.granularity import granularity_violation
 from services.dataset.domain.names import is_slug, slug_violation
 from services.dataset.domain.updates import METADATA_ENTRIES
 from services.shared.errors import InvalidRequest, Violation
@@ -57,6 +58,13 @@ class Checks:
             )
             for key, value in entries.items()
         }
+
+    def granularity(self, field: str, value: str) -> str:
+        """Empty where nothing is said."""
+        text = value.strip()
+        if text and (message := granularity_violation(text)):
+            self.refuse(field, message)
+        return text
 
     def slug(self, field: str, value: str) -> str:
         if message := slug_violation(value):

@@ -118,7 +118,7 @@ def _order(checks: Checks, header: import_pb2.ImportHeader, parts: tuple[Part, .
         slug=checks.slug("header.slug", header.slug),
         dataset_id=checks.uuid("header.dataset_id", header.dataset_id),
         symbol=checks.text("header.symbol", header.symbol, 64, needed=not header.dataset_id),
-        granularity=checks.text("header.granularity", header.granularity, 16),
+        granularity=checks.granularity("header.granularity", header.granularity),
         source=checks.text("header.source", header.source, 200),
         metadata=checks.metadata("header.metadata", header.metadata),
         parts=tuple(_as_claimed(part, expected.get("columns", ())) for part in parts),

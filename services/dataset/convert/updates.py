@@ -20,7 +20,7 @@ def update(request: pb.UpdateDatasetRequest) -> tuple[UUID | str, Update]:
         symbol=checks.text("symbol", request.symbol, 64, needed=True)
         if request.HasField("symbol")
         else None,
-        granularity=checks.text("granularity", request.granularity, 16, needed=True)
+        granularity=_granularity(checks, request.granularity)
         if request.HasField("granularity")
         else None,
         source=checks.text("source", request.source, 200) if request.HasField("source") else None,
@@ -33,3 +33,9 @@ def update(request: pb.UpdateDatasetRequest) -> tuple[UUID | str, Update]:
     if found.says_nothing:
         raise InvalidRequest([Violation("update", "names nothing that is to change")])
     return name, found
+
+
+def _granularity(checks: Checks, value: str) -> str:
+    if not value.strip():
+        checks.refuse("granularity", "is missing")
+    return checks.granularity("granularity", value)

@@ -26,7 +26,15 @@ WEEK_MS: Final = 7 * DAY_MS
 FIRST_MS: Final = -5_364_662_400_000  # 1800-01-01
 END_MS: Final = 7_289_654_400_000  # 2201-01-01, exclusive
 
-_UNITS: Final = {"w": WEEK_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS, "ms": 1}
+_UNITS: Final = {
+    "w": WEEK_MS,
+    "d": DAY_MS,
+    "h": HOUR_MS,
+    "m": MINUTE_MS,
+    "min": MINUTE_MS,
+    "s": SECOND_MS,
+    "ms": 1,
+}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

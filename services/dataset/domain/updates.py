@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.dataset.domain.catalogue import Dataset
+from services.dataset.domain.granularity import contradiction
 from services.shared.errors import InvalidRequest, Violation
 
 METADATA_ENTRIES: Final = 64
@@ -29,7 +30,10 @@ class Update:
 
 
 def updated(dataset: Dataset, update: Update) -> Dataset:
-    """Raises InvalidRequest when it would have too much metadata."""
+    """Raises InvalidRequest for too much metadata, or a granularity that the bars contradict."""
+    said = _or(update.granularity, dataset.granularity)
+    if said != dataset.granularity and (message := contradiction(said, dataset.manifest)):
+        raise InvalidRequest([Violation("granularity", message)])
     kept = {k: v for k, v in dataset.metadata.items() if k not in update.removed_metadata}
     metadata = {**kept, **update.metadata}
     if len(metadata) > METADATA_ENTRIES:
@@ -38,7 +42,7 @@ def updated(dataset: Dataset, update: Update) -> Dataset:
     return replace(
         dataset,
         symbol=_or(update.symbol, dataset.symbol),
-        granularity=_or(update.granularity, dataset.granularity),
+        granularity=said,
         source=_or(update.source, dataset.source),
         metadata=metadata,
     )

@@ -152,7 +152,8 @@ class TestUpdates:
         ("said", "field"),
         [
             ({"symbol": "x" * 65}, "symbol"),
-            ({"granularity": "x" * 17}, "granularity"),
+            ({"granularity": "5x"}, "granularity"),
+            ({"granularity": " "}, "granularity"),
             ({"source": "x" * 201}, "source"),
             ({"metadata": {"k" * 65: "v"}}, "metadata"),
             ({"metadata": {"k": "v" * 1001}}, "metadata[k]"),
@@ -166,6 +167,20 @@ class TestUpdates:
         with pytest.raises(InvalidRequest) as caught:
             await update(client, **said)
         assert [violation.field for violation in caught.value.violations] == [field]
+
+    async def test_a_granularity_is_refused_with_the_rule_or_with_what_the_bars_say(
+        self, client: Client
+    ) -> None:
+        header = header_of("hours", OHLCV)
+        header.calendar = "24x7"
+        await client.publish(header, bar_file(hourly(50)))
+        with pytest.raises(InvalidRequest, match="granularity is '5x', and not a whole number"):
+            await update(client, "hours", granularity="5x")
+        with pytest.raises(InvalidRequest, match="is 4h, and most bars of version 1 are 1h apart"):
+            await update(client, "hours", granularity="4h")
+        for fitting in ("60m", "60min", "1h"):
+            answer = await update(client, "hours", granularity=fitting)
+            assert answer.dataset.granularity == fitting
 
     async def test_a_dataset_that_is_not_there_is_named(self, client: Client) -> None:
         with pytest.raises(NotFound, match="nobody"):

@@ -140,7 +140,7 @@ async def test_a_manifest_that_contradicts_the_files_is_refused(client: Client) 
 async def test_every_field_of_a_malformed_order_is_named_at_once(client: Client) -> None:
     header = header_of("9 lives", INDICATORS, INDICATORS)
     header.symbol = ""
-    header.granularity = "x" * 17
+    header.granularity = "hourly"
     header.calendar = "XNYZ"
     header.dataset_id = "seven"
     header.parts[0].zone = "Europe/Atlantis"

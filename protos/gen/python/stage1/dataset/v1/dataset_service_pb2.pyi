@@ -499,7 +499,7 @@ class UpdateDatasetRequest(_message.Message):
     symbol: _builtins.str
     """At most 64 characters, not empty."""
     granularity: _builtins.str
-    """At most 16 characters, not empty."""
+    """As for an import, not empty; refused when the bars contradict it."""
     source: _builtins.str
     """At most 200 characters."""
     @_builtins.property

@@ -74,7 +74,9 @@ class ImportHeader(_message.Message):
     before, as are granularity, source and metadata.
     """
     granularity: _builtins.str
-    """At most 16 characters. Empty: by the distance of bars."""
+    """A whole number and one of ms, s, m, min, h, d, w, mo and y, as 4h. Empty: by
+    the distance of bars. A warning tells when the bars contradict it.
+    """
     source: _builtins.str
     """At most 200 characters."""
     calendar: _builtins.str
