@@ -22,7 +22,7 @@ from tests.faults.world import World
 T = TypeVar("T")
 _LOG_CHARACTERS: Final = 30_000
 _CASE_SECONDS: Final = 270.0  # before pytest's timeout: it leaves the case's tasks running
-_PLACE: Final = re.compile(r"(import|append)\.\w+( \([^)]*\))?")
+_PLACE: Final = re.compile(r"\b(at|from) (import|append)\.\w+( \([^)]*\))?")
 _NUMBER: Final = re.compile(r"(\w+) \d+(?= of an )")
 EVERYTHING: Final = os.environ.get("STAGE1_FAULTS") == "all"
 """Otherwise each kind of fault once, for `make test`."""
@@ -74,7 +74,7 @@ class Table:
         """Over the places at which a fault strikes."""
         whole = Table()
         for (fault, store), row in self.rows.items():
-            kind = _PLACE.sub(r"any step of an \1", _NUMBER.sub(r"each \1", fault)), store
+            kind = _PLACE.sub(r"\1 any step of an \2", _NUMBER.sub(r"each \1", fault)), store
             whole.rows[kind] = whole.row(*kind).plus(row)
         return whole
 
