@@ -181,6 +181,23 @@ async def test_a_full_disk_is_told_and_leaves_nothing(store: ArrowFiles, root: P
     assert len(await rows_of(store, table)) == 10
 
 
+async def test_a_disk_too_full_for_a_schema_is_told_and_leaves_nothing(
+    store: ArrowFiles, root: Path
+) -> None:
+    """Of a new table, and of the first segment of one whose columns fill a file's buffer."""
+    table, columns = new_name(), [f"c{i}" for i in range(500)]
+    schema = pa.schema([(TIME, pa.int64()), *((name, pa.float64()) for name in columns)])
+    with files_at_most(100), pytest.raises(DiskFull):
+        await store.create(table, schema)
+    assert table not in await store.tables()
+    assert list((root / ".aside").iterdir()) == []
+    await store.create(table, schema)
+    row = pa.record_batch([[0], *([1.0] for _ in columns)], schema=schema)
+    with files_at_most(100), pytest.raises(DiskFull):
+        await put(store, table, row)
+    assert list((root / ".aside").iterdir()) == []
+
+
 async def test_rows_that_would_change_others_are_refused(store: ArrowFiles) -> None:
     table = await with_bars(store, bars(0, 10))
     for wrong in (bars(5, 12, close=0.25), bars(-3, 2), bars(20, 30).take([0, 0]), bars(4, 5)):
