@@ -57,16 +57,14 @@ class Checked:
 
 
 def run(api: Api, entries: Sequence[Entry]) -> Iterator[Outcome]:
-    """Checksums of all first; then one outcome an entry, as it comes."""
-    checked: list[Checked] = []
-    for found in _checked(entries):
+    """Checksums of all first; then one outcome an entry, in their order."""
+    for position, found in enumerate([*_checked(entries)], 1):
         if isinstance(found, Outcome):
+            output.note(f"{position} of {len(entries)}: {found.slug} failed")
             yield found
         else:
-            checked.append(found)
-    for position, one in enumerate(checked, 1):
-        output.note(f"{position} of {len(checked)}: {one.entry.slug}")
-        yield _outcome(api, one)
+            output.note(f"{position} of {len(entries)}: {found.entry.slug}")
+            yield _outcome(api, found)
 
 
 def _checked(entries: Sequence[Entry]) -> Iterator[Checked | Outcome]:

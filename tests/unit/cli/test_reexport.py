@@ -160,3 +160,28 @@ def test_a_checksum_is_held_against_the_file_before_anything_is_sent(
 def test_a_file_that_is_not_there_fails_alone(reexport: Reexport, server: Server) -> None:
     assert reexport(entry("nowhere"), entry("a")) == ExitCode.INCOMPLETE
     assert set(server.published) == {"a"}
+
+
+def test_outcomes_come_in_the_order_of_the_batch_and_are_counted_in_it(
+    reexport: Reexport, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert reexport(entry("a")) == ExitCode.OK
+    capfd.readouterr()
+    options = ("--report", str(folder / "report.json"))
+    entries = (entry("c"), entry("nowhere"), entry("a"), entry("b"))
+    assert reexport(*entries, options=options) == ExitCode.INCOMPLETE
+    statuses = {one["slug"]: one["status"] for one in reported(folder)}
+    assert list(statuses) == ["c", "nowhere", "a", "b"]
+    assert [*statuses.values()] == ["published", "failed", "skipped", "failed"]
+    told = [line for line in capfd.readouterr().err.splitlines() if " of 4: " in line]
+    assert told == ["1 of 4: c", "2 of 4: nowhere failed", "3 of 4: a", "4 of 4: b"]
+
+
+def test_a_report_that_cannot_be_written_is_found_before_anything_is_sent(
+    reexport: Reexport, server: Server, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = folder / "not_there" / "report.json"
+    assert reexport(entry("a"), options=("--report", str(report))) == ExitCode.REFUSED
+    assert not server.published
+    told = f"{report} cannot be written: No such file or directory.\n"
+    assert capfd.readouterr().err == told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ def reexport(manifest: Path, report: Path | None, url: str, show: output.Show) -
           targets: [TGT_FWD6:6]
     """
     entries = load(manifest)
+    if report is not None:
+        _refuse_unwritable(report)
     outcomes: list[batch.Outcome] = []
     with Api(url) as api:
         try:
@@ -61,9 +65,26 @@ def reexport(manifest: Path, report: Path | None, url: str, show: output.Show) -
 
 def _write(path: Path, found: Any) -> None:
     """Aside and renamed: who waits for the file never reads half of it."""
-    aside = path.with_name(f".{path.name}.partial")
-    try:
+    with _told_when_unwritable(path):
+        aside = _aside(path)
         aside.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         aside.replace(path)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Before hours of work, whose report would be lost."""
+    with _told_when_unwritable(path):
+        _aside(path).touch()
+        _aside(path).unlink()
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+@contextmanager
+def _told_when_unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}.", ExitCode.REFUSED) from error
