@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -23,13 +24,23 @@ def mortal_postgres() -> Iterator[Postgres]:
         yield server
 
 
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """As by Ctrl-C: servers and services are ended too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @pytest.fixture(scope="session")
 async def cases(
     mortal_postgres: Postgres,
     pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Cases]:
-    with ExitStack() as stack:
+    with ExitStack() as stack, ended_by_sigterm():
         cases = Cases(
             folder=tmp_path_factory.mktemp("faults"),
             postgres=mortal_postgres,
