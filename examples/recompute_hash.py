@@ -1,4 +1,4 @@
-"""The content hash of a version, from what `stage1 dataset export NAME FOLDER` wrote as Parquet.
+"""The content hash of a version, from what `stage1 dataset export NAME FOLDER` wrote.
 
     python examples/recompute_hash.py FOLDER
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
+from pyarrow import csv, feather, parquet
 
 BLOCK_ROWS = 65_536
 
@@ -42,16 +42,30 @@ def table_hash(rows: pa.Table, columns: list[tuple[str, str]]) -> bytes:
     return whole.digest()
 
 
+def read(folder: Path, table: str, columns: list[tuple[str, str]]) -> pa.Table:
+    """Of any form of export. In CSV only nothing between separators is missing: NA is a text."""
+    if (path := folder / f"{table}.parquet").exists():
+        return parquet.read_table(path)
+    if (path := folder / f"{table}.arrow").exists():
+        return feather.read_table(path)
+    types = {name: pa.string() if kind == "text" else kind for name, kind in columns}
+    as_written = csv.ConvertOptions(
+        column_types=types,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    return csv.read_csv(folder / f"{table}.csv", convert_options=as_written)
+
+
 def content_hash(folder: Path, manifest: dict[str, Any]) -> str:
     kinds = {"float64": "float64", "string": "text"}
     both = hashlib.sha256()
     for table in ("ohlcv", "indicators"):
-        columns = [
-            (c["name"], kinds[c["type"]]) for c in manifest["columns"] if c["table"] == table
-        ]
-        if columns:
-            rows = parquet.read_table(folder / f"{table}.parquet")
-            both.update(table_hash(rows, [("timestamp_ms", "int64"), *columns]))
+        values = [c for c in manifest["columns"] if c["table"] == table]
+        if values:
+            columns = [("timestamp_ms", "int64"), *((c["name"], kinds[c["type"]]) for c in values)]
+            both.update(table_hash(read(folder, table, columns), columns))
     return both.hexdigest()
 
 

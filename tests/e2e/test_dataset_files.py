@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from examples import recompute_hash
 from tests.e2e.command import Command
 from tests.e2e.conftest import BARS, INDICATORS
 
@@ -97,6 +98,7 @@ def test_what_is_exported_and_imported_again_has_the_same_hash(
     command.json("dataset", "import", slug, *files(paths), "--manifest", str(manifest))
     found = command.json("dataset", "show", slug)
     wanted = orjson.loads(manifest.read_bytes())
+    assert recompute_hash.content_hash(out, wanted) == wanted["content_hash"]
     ours = {"dataset", "dataset_id", "dataset_slug", "version", "exported_at", "exported_at_ms"}
     ours |= {"ohlcv_measurement", "indicator_measurement"}
     assert {k: v for k, v in found.items() if k not in ours} == {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as parquet
+from pyarrow import feather, parquet
 
 from examples import recompute_hash
 from services.dataset.domain.columns import Table
@@ -22,11 +24,16 @@ from tests.integration.dataset.inside import append, order, started
 from tests.unit.dataset.bars import hourly
 
 ROWS = 70_000  # more than a block
+FORMS: dict[str, Callable[[pa.Table, Path], object]] = {
+    "parquet": parquet.write_table,
+    "arrow": lambda rows, path: feather.write_feather(rows, path, compression="uncompressed"),
+    "csv": lambda rows, path: pl.DataFrame(rows).write_csv(path),
+}
 
 
 def tables() -> tuple[pa.Table, pa.Table]:
     times = hourly(ROWS)
-    phases = np.array(["", "até", 'a "quoted" \\ text', None] * (ROWS // 4), dtype=object)
+    phases = np.array(["", "até", 'a "quoted", \\ text', None, "NA"] * (ROWS // 5), dtype=object)
     volume = np.where(np.arange(ROWS) % 7 == 0, np.nan, np.where(np.arange(ROWS) % 5, 3.5, -0.0))
     bars = opened(bar_file(times, phase=phases))
     bars = bars.set_column(bars.schema.get_field_index("volume"), "volume", pa.array(volume))
@@ -44,17 +51,21 @@ async def test_the_hash_of_an_import_and_an_append_is_recomputed_from_an_export(
         )
         files = written(bars.slice(first, last - first)), written(indicators.slice(65_000))
         dataset = (await service.append(append("exported"), *files)).dataset
-        folder = tmp_path / "export"
+        exported = {
+            table: await read_version(service, dataset, table)
+            for table in (Table.OHLCV, Table.INDICATORS)
+        }
+    manifest = json.dumps(to_json(dataset.manifest), default=str)
+    for form, write in FORMS.items():
+        folder = tmp_path / form
         folder.mkdir()
-        for table in (Table.OHLCV, Table.INDICATORS):
-            rows = await read_version(service, dataset, table)
-            parquet.write_table(rows, folder / f"{table.value}.parquet")
-        manifest = json.dumps(to_json(dataset.manifest), default=str)
+        for table, rows in exported.items():
+            write(rows, folder / f"{table.value}.{form}")
         (folder / "manifest.json").write_text(manifest, "utf-8")
-    found = recompute_hash.content_hash(folder, json.loads(manifest))
-    assert found == dataset.manifest.content_hash
-    script = await in_thread(run_script, folder)
-    assert (script.returncode, "is what was published" in script.stdout) == (0, True)
+        found = recompute_hash.content_hash(folder, json.loads(manifest))
+        assert found == dataset.manifest.content_hash, form
+        script = await in_thread(run_script, folder)
+        assert (script.returncode, "is what was published" in script.stdout) == (0, True)
 
 
 def run_script(folder: Path) -> subprocess.CompletedProcess[str]:

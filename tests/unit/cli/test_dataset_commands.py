@@ -129,7 +129,8 @@ def test_a_watch_goes_on_after_the_last_id_it_saw(capfd: pytest.CaptureFixture[s
 def test_an_older_version_is_shown_under_what_its_dataset_is_called_now(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    detail = {"dataset_id": "seven", "symbol": "NEW", "manifest": {"version": 2, "symbol": "NEW"}}
+    newer = {"version": 2, "symbol": "NEW"}
+    detail = {"dataset_id": "seven", "symbol": "NEW", "manifest": newer}
     older = {"version": 1, "symbol": "OLD"}
     asked, shown = [], []
 
@@ -144,6 +145,4 @@ def test_an_older_version_is_shown_under_what_its_dataset_is_called_now(
     newest = "/api/datasets/a"
     assert asked == [newest, newest, newest, "/api/datasets/seven/manifest?version=1"]
     present = {"dataset": {"dataset_id": "seven", "symbol": "NEW"}}
-    assert shown == [
-        {**held, **present} for held in (detail["manifest"], detail["manifest"], older)
-    ]
+    assert shown == [{**held, **present} for held in (newer, newer, older)]
