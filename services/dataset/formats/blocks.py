@@ -18,7 +18,7 @@ from services.dataset.formats.refusal import Broken, Places, RowsRefused, broken
 from services.dataset.formats.rules import broken_bars, broken_numbers
 from services.dataset.formats.timestamps import broken_moments, look_at
 
-STAMP, TIME = "stamp", "time"
+STAMP, TIME, LINE = "stamp", "time", "line"
 
 
 class Numbering(NamedTuple):
@@ -65,7 +65,9 @@ class Cook:
         absent = broken_rows(block.places, [("has no time", broken_moments(stamp, time))])
         cooked = Cooked(
             places=block.places,
-            stamps=pl.DataFrame({STAMP: stamp} | ({} if time is None else {TIME: time})),
+            stamps=pl.DataFrame(
+                {STAMP: stamp, LINE: block.places.numbers} | ({} if time is None else {TIME: time})
+            ),
             values=block.frame,
             look=Look() if absent or not len(stamp) else look_at(stamp, time),
             markets=markets,
@@ -93,7 +95,7 @@ class Cook:
         if names.get(UNNAMED) == UNNAMED:
             del names[UNNAMED]
             numbering = _numbering(cooked.values[UNNAMED])
-        judged = self.judge.judged(cooked.values.select([*names]), cooked.places, self.texts)
+        judged = self.judge.judged(cooked.values[[*names]], cooked.places, self.texts)
         values = judged.frame.rename(names)
         if self.kind is Kind.OHLCV:
             values = _bars_first(values)
@@ -116,7 +118,7 @@ def _bars_first(values: pl.DataFrame) -> pl.DataFrame:
     if "volume" not in values.columns:
         values = values.with_columns(pl.lit(None, pl.Float64).alias("volume"))
     others = [name for name in values.columns if name not in BARS]
-    return values.select([*BARS, *others])
+    return values[[*BARS, *others]]
 
 
 def _numbering(series: pl.Series) -> Numbering | None:

@@ -62,6 +62,7 @@ class ColumnarSource:
     def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
         return self.format, self.why
 
+    @property
     def sample(self) -> Block:
         first = next(self.pieces())
         return self.block(Slice(first.batch.slice(0, _SAMPLE_ROWS), 0), frozenset())

@@ -49,7 +49,7 @@ class TextSource:
     def decimals(self) -> Decimals:
         values = [theirs for _, theirs in self.columns.values]
         words = [name for name in values if name not in self.text_columns]
-        frame = self.sample().frame
+        frame = self.sample.frame
         by_people = self.text.separator == ";" and self.layout.format is not Format.HISTDATA
         return decimals_of(
             frame.select(words), self.text.separator, self.options, by_people=by_people
@@ -75,12 +75,12 @@ class TextSource:
             return Format.TSSB_DATABASE, "TSSB database: the header begins with Date, as YYYYMMDD."
         return self.layout.format, self.layout.why
 
+    @cached_property
     def sample(self) -> Block:
         """Without rows when the first lines are broken: reading them all will tell."""
+        piece = self.text.sample(header=self.layout.has_header)
         try:
-            return self.block(
-                self.text.sample(header=self.layout.has_header), frozenset(self.layout.names)
-            )
+            return self.block(piece, frozenset(self.layout.names))
         except RowsRefused:
             return Block(
                 pl.DataFrame(schema=dict.fromkeys(self.layout.names, pl.String)),
@@ -91,43 +91,60 @@ class TextSource:
         return self.text.pieces(header=self.layout.has_header)
 
     def block(self, piece: Piece, texts: AbstractSet[str]) -> Block:
-        lines = self.text.lines(piece)
-        frame = self._split(lines, texts | self.columns.texts)
-        names = dict(zip(frame.columns, self.layout.names, strict=True))
-        stripped = pl.col(pl.String).str.strip_chars()
-        full = pl.when(stripped != "").then(stripped)
-        frame = frame.rechunk().with_columns(full.name.keep())
-        return Block(frame.rename(names), lines.places)
+        types = {str(i): self._type(name, texts) for i, name in enumerate(self.layout.names)}
+        lines = self.text.plain_lines(piece)
+        frame = None if lines is None else self._read_plain(lines, types)
+        if lines is None or frame is None:
+            lines = self.text.lines(piece)
+            frame = self._split(lines, types)
+        self._refuse_rounded(frame, lines)
+        frame = _as_typed(_stripped(frame.rechunk()), types)
+        return Block(frame.rename(dict(zip(types, self.layout.names, strict=True))), lines.places)
 
-    def _split(self, lines: Lines, texts: AbstractSet[str]) -> pl.DataFrame:
-        """The typed read is the fast path; whatever it cannot take is read as text, so that what
-        is wrong can be told by line."""
-        names = self.layout.names
-        strings = dict.fromkeys(map(str, range(len(names))), pl.String)
+    def _type(self, name: str, texts: AbstractSet[str]) -> type[pl.DataType]:
+        if name in texts or name == self.columns.market or self._is_written(name):
+            return pl.String
+        if name in self.columns.times:
+            return pl.Int64 if self.has_whole_times else pl.String
+        return pl.Float64
+
+    @cached_property
+    def has_whole_times(self) -> bool:
+        """Whether the first rows count their time, or write dates as digits."""
+        stamp = self.sample.frame[self.columns.timestamp]
+        whole = stamp.cast(pl.Int64, strict=False)
+        return self.columns.time is None and bool(len(stamp)) and not whole.has_nulls()
+
+    def _read_plain(
+        self, lines: Lines, types: Mapping[str, type[pl.DataType]]
+    ) -> pl.DataFrame | None:
+        """The fast path; None where something is wrong, which `_split` tells by line."""
+        try:
+            frame = self._read(lines, types)
+        except pl.exceptions.PolarsError:
+            return None
+        return frame if len(frame) == len(lines.places.numbers) else None
+
+    def _split(self, lines: Lines, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+        """Whatever the typed read cannot take is read as text."""
+        strings = dict.fromkeys(types, pl.String)
         if not lines.data:
             return pl.DataFrame(schema=strings)
         if not self.text.is_even(lines):
             lines = self.text.evened(lines)
-        types = {
-            str(place): pl.String if name in texts or self._is_written(name) else pl.Float64
-            for place, name in enumerate(names)
-        }
         try:
             frame = self._read(lines, types)
         except pl.exceptions.PolarsError:
             frame = self._read_broken(self.text.evened(lines), strings)
         if len(frame) != len(lines.places.numbers):
             raise refused("cannot be split into rows")
-        self._refuse_rounded(frame, lines)
         return frame
 
     def _refuse_rounded(self, frame: pl.DataFrame, lines: Lines) -> None:
         """Looks at the texts again where a number is so large."""
         names = dict(zip(frame.columns, self.layout.names, strict=True))
         values = {theirs for _, theirs in self.columns.values}
-        numbers = frame.select(pl.col(pl.Float64))
-        limits = zip(numbers.columns, *_limits(numbers), strict=True)
-        large = [p for p, least, most in limits if max(most or 0, -(least or 0)) >= _EXACT]
+        large = [series.name for series in frame if _is_large(series)]
         if large := [place for place in large if names[place] in values]:
             texts = self._read(lines, dict.fromkeys(frame.columns, pl.String)).select(large)
             texts = texts.rename(names, strict=False).with_columns(pl.all().str.strip_chars())
@@ -165,10 +182,28 @@ class TextSource:
         )
 
 
-def _limits(numbers: pl.DataFrame) -> Iterator[tuple[float | None, ...]]:
-    """The least and the largest of each column."""
-    for limit in (pl.all().min(), pl.all().max()):
-        yield numbers.select(limit).row(0) if numbers.width else ()
+def _is_large(series: pl.Series) -> bool:
+    """Whether it holds numbers among which not every integer is there."""
+    if series.dtype != pl.Float64:
+        return False
+    return max(float(series.max() or 0), -float(series.min() or 0)) >= _EXACT  # type: ignore[arg-type]
+
+
+def _as_typed(frame: pl.DataFrame, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    """Whole times that were read as text because of something else."""
+    for place in (place for place, kind in types.items() if kind == pl.Int64):
+        whole = frame[place].cast(pl.Int64, strict=False)
+        if whole.null_count() == frame[place].null_count():
+            frame = frame.with_columns(whole)
+    return frame
+
+
+def _stripped(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts without blanks around them; nothing else is nothing."""
+    if pl.String not in frame.dtypes:
+        return frame
+    stripped = pl.col(pl.String).str.strip_chars()
+    return frame.with_columns(pl.when(stripped != "").then(stripped).name.keep())
 
 
 def text_source(content: Content, kind: Kind, options: Options) -> TextSource:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
-from typing import Final
 
 import polars as pl
 import pyarrow as pa
 
 from services.dataset.formats.aside import Aside
-from services.dataset.formats.blocks import Cooked, Numbering
+from services.dataset.formats.blocks import STAMP, Cooked, Numbering
 from services.dataset.formats.looks import Look
 from services.dataset.formats.numbers import Seen
 from services.dataset.formats.options import Kind
 from services.dataset.formats.refusal import Ledger, RowsRefused, ambiguous, named, refused
 from services.dataset.formats.rules import EmptyEdges
 
-LINE: Final = "line"
+
+class TimesDiffer(Exception):
+    """Blocks before have times of another type."""
 
 
 class Gathered:
@@ -39,6 +40,7 @@ class Gathered:
         self._stamps, self._values = stamps, values
 
     def add(self, block: Cooked | RowsRefused, market: str | None) -> None:
+        """Raises TimesDiffer."""
         if isinstance(block, RowsRefused):
             self.unsplit.note(block.broken)
             return
@@ -57,9 +59,11 @@ class Gathered:
 
     def _put_aside(self, block: Cooked) -> None:
         self.noun = block.places.noun
-        self.stamp = block.stamps["stamp"].clear()
-        lines = pl.Series(LINE, block.places.numbers)
-        self._stamps.write(_arrow(block.stamps.with_columns(lines)))
+        stamp = block.stamps[STAMP].clear()
+        if self.rows and stamp.dtype != self.stamp.dtype:
+            raise TimesDiffer
+        self.stamp = stamp
+        self._stamps.write(_arrow(block.stamps))
         self._values.write(_arrow(block.values))
         self.rows += len(block.values)
         counts = zip(block.values.columns, block.values.null_count().row(0), strict=True)
@@ -97,6 +101,8 @@ class Gathered:
 def _arrow(frame: pl.DataFrame) -> pa.Table:
     """Text as plain strings."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if pl.String not in frame.dtypes:
+        return table
     plain = [
         f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in table.schema
     ]

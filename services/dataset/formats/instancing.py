@@ -8,8 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from services.dataset.formats.aside import Aside
-from services.dataset.formats.blocks import STAMP, TIME
-from services.dataset.formats.gathering import LINE
+from services.dataset.formats.blocks import LINE, STAMP, TIME
 from services.dataset.formats.ordered import in_order
 from services.dataset.formats.refusal import Int64s, Ledger, Places, RowsRefused, broken_rows
 from services.dataset.formats.rules import TimeOrder

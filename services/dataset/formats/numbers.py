@@ -15,6 +15,7 @@ import polars as pl
 
 from services.dataset.formats.decimals import COMMAS, POINT, Decimals
 from services.dataset.formats.refusal import Broken, Places, Rules, refused
+from services.dataset.formats.rules import is_finite
 
 _NOTHING: Final = ("nan", "na", "n/a", "#n/a", "null", "none")
 _SHOWN: Final = 40
@@ -55,16 +56,16 @@ class Judge:
 
     def judged(self, block: pl.DataFrame, places: Places, texts: AbstractSet[str]) -> Judged:
         """Float64 with null for what is missing, or String for `texts` and what is kept."""
-        frame = block.with_columns(pl.col(pl.Float64).fill_nan(None))
-        floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
-        if wrong := next((name for name in floats if name in self.kept), None):
+        floats = [series for series in block if series.dtype == pl.Float64]
+        if wrong := next((series.name for series in floats if series.name in self.kept), None):
             raise refused(f"names {wrong!r}, which is no text in it", field="text_columns")
-        nulls = frame.select(pl.col(floats).null_count()).row(0) if floats else ()
-        seen = Seen({n for n, count in zip(floats, nulls, strict=True) if count < len(frame)})
+        known = [series if is_finite(series) else series.fill_nan(None) for series in floats]
+        frame = block.with_columns(*known)
+        seen = Seen({series.name for series in known if series.null_count() < len(series)})
         broken: list[Broken] = []
         columns: list[pl.Series] = []
-        for name in frame.columns:
-            series = frame[name]
+        for series in frame:
+            name = series.name
             if series.dtype == pl.String and name not in self.kept:
                 series, wrong_rows = self._of_text(series, places, seen, name in texts)
                 broken.extend(wrong_rows)

@@ -50,6 +50,7 @@ class Source(Protocol):
     def label(self, *, dates_only_digits: bool) -> tuple[Format, str]:
         """The format, which may hang on the time column being YYYYMMDD, and how it was known."""
 
+    @property
     def sample(self) -> Block:
         """The first rows, all as text where the format does not know types."""
 
@@ -58,4 +59,4 @@ class Source(Protocol):
 
     def block(self, piece: Any, texts: AbstractSet[str]) -> Block:
         """In any thread. `texts` are columns of text: all others are read as numbers if they
-        can be, and as text if not. Raises FileRefused."""
+        can be, times also as moments, and as text if not. Raises FileRefused."""

@@ -26,7 +26,7 @@ from services.dataset.formats.columns import BARS, UNNAMED
 from services.dataset.formats.content import Content, content_of
 from services.dataset.formats.decimals import odd_columns
 from services.dataset.formats.delimited import text_source
-from services.dataset.formats.gathering import Gathered
+from services.dataset.formats.gathering import Gathered, TimesDiffer
 from services.dataset.formats.instancing import put_instants
 from services.dataset.formats.numbers import Judge
 from services.dataset.formats.options import Format, Kind, Options, Parsed
@@ -111,16 +111,20 @@ def _gathered(source: Source, kind: Kind, options: Options, folder: Path) -> Gat
     prices = {name for ours, name in source.columns.values if kind is Kind.OHLCV and ours in BARS}
     kept = source.text_columns - prices
     judge = Judge(prices=prices, kept=kept, decimals=source.decimals)
-    sample = source.sample()
+    sample = source.sample
     odd = odd_columns(sample.frame.select([theirs for _, theirs in source.columns.values]))
     texts = judge.judged(sample.frame.select(odd), sample.places, frozenset()).seen.texts()
+    times: frozenset[str] = frozenset()
     while True:
-        cook = Cook(
-            source=source, kind=kind, options=options, judge=judge, texts=texts | judge.kept
-        )
+        words = texts | judge.kept | times
+        cook = Cook(source=source, kind=kind, options=options, judge=judge, texts=words)
         found = Gathered(kind, Aside(folder / "stamps"), Aside(folder / "values"))
-        for block in in_order(cook, source.pieces()):
-            found.add(block, options.market)
+        try:
+            for block in in_order(cook, source.pieces()):
+                found.add(block, options.market)
+        except TimesDiffer:
+            times = frozenset(source.columns.times)
+            continue
         found.unsplit.close()
         if found.seen.texts() == texts:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -64,12 +65,16 @@ def broken_bars(frame: pl.DataFrame) -> Rules:
 
 
 def broken_numbers(frame: pl.DataFrame) -> list[tuple[str, Mask]]:
-    numbers = frame.select(pl.col(pl.Float64))
-    found = numbers.select(pl.all().is_infinite().any()).row(0) if numbers.width else ()
-    names = [name for name, is_found in zip(numbers.columns, found, strict=True) if is_found]
+    odd = [series for series in frame if series.dtype == pl.Float64 and not is_finite(series)]
     return [
-        (f"has an infinite value in {name!r}", np.isinf(_floats(numbers[name]))) for name in names
+        (f"has an infinite value in {series.name!r}", np.isinf(_floats(series))) for series in odd
     ]
+
+
+def is_finite(series: pl.Series) -> bool:
+    """False where there is NaN or infinity, for either shows in the sum; numbers so large that
+    their sum is infinite are taken for such too."""
+    return math.isfinite(series.sum())
 
 
 class EmptyEdges:
@@ -121,4 +126,6 @@ def _empty(frame: pl.DataFrame) -> Mask:
 
 def _floats(series: pl.Series) -> NDArray[np.float64]:
     """Null as NaN, which no comparison holds for."""
-    return series.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    if series.has_nulls():
+        series = series.fill_null(np.nan)
+    return series.to_numpy()
