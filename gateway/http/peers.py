@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from grpc.aio import AioRpcError
 from grpc_status import rpc_status
 from stage1.dataset.v1.dataset_pb2 import Manifest
-from stage1.dataset.v1.dataset_service_pb2 import GetManifestRequest
+from stage1.dataset.v1.dataset_service_pb2 import GetDatasetRequest, GetManifestRequest
 from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from stage1.runs.v1.run_service_pb2_grpc import RunServiceStub
 from stage1.runs.v1.simulation_service_pb2_grpc import SimulationServiceStub
@@ -77,3 +78,20 @@ async def manifest_of(peers: Peers, dataset: str, version: int | None) -> Manife
             GetManifestRequest(dataset=dataset, version=version or 0)
         )
     return answer.manifest
+
+
+async def dataset_id_of(peers: Peers, name: str) -> str:
+    """By which runs know a dataset. A UUID stays as it is: its dataset may be deleted."""
+    if not name or _is_uuid(name):
+        return name
+    with asking("dataset"):
+        answer = await peers.datasets.GetDataset(GetDatasetRequest(dataset=name))
+    return answer.dataset.dataset_id
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

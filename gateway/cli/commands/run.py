@@ -194,7 +194,7 @@ def cancel(run_name: str, url: str, show: output.Show) -> None:
 
 @run.command("list", epilog=exit_codes())
 @click.option("--slug", help="Of the dataset.")
-@click.option("--dataset-id")
+@click.option("--dataset-id", help="UUID or slug.")
 @click.option(
     "--status",
     type=click.Choice(

@@ -27,7 +27,7 @@ def simulation() -> None:
 
 @simulation.command("list", epilog=exit_codes())
 @click.option("--run-id")
-@click.option("--dataset-id")
+@click.option("--dataset-id", help="Its UUID or slug.")
 @click.option(
     "--status",
     type=click.Choice(

@@ -16,7 +16,7 @@ from gateway.http.deps import DatasetName, IdempotencyKey, PeersDep, RunId
 from gateway.http.lists import PAGE, collect
 from gateway.http.media import OneMediaType
 from gateway.http.numbers import natural, quoted
-from gateway.http.peers import Peers, asking
+from gateway.http.peers import Peers, asking, dataset_id_of
 from gateway.http.schemas import runs as schemas
 from gateway.http.schemas.common import Page
 from gateway.http.shapes import runs as shapes
@@ -64,7 +64,7 @@ async def list_runs(
 ) -> schemas.RunList:
     """Runs, newest first."""
     asked = pb.ListRunsRequest(
-        dataset_id=query.dataset_id,
+        dataset_id=await dataset_id_of(peers, query.dataset_id),
         dataset_slug=query.slug,
         state=run_pb2.Run.State.Value(f"STATE_{query.status or 'UNSPECIFIED'}"),
         target_column=query.target,

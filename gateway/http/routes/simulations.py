@@ -12,7 +12,7 @@ from gateway.http import events, stream
 from gateway.http.deps import IdempotencyKey, PeersDep, SimulationId
 from gateway.http.lists import collect
 from gateway.http.media import OneMediaType
-from gateway.http.peers import Peers, asking
+from gateway.http.peers import Peers, asking, dataset_id_of
 from gateway.http.schemas import simulations as schemas
 from gateway.http.shapes import simulations as shapes
 from gateway.http.shapes.trades import Trades
@@ -52,13 +52,14 @@ async def list_simulations(
     peers: PeersDep, query: Annotated[schemas.SimulationQuery, Query()]
 ) -> schemas.SimulationList:
     """Simulations, newest first."""
+    dataset_id = await dataset_id_of(peers, query.dataset_id)
 
     async def page(size: int, token: str, skip: int) -> pb.ListSimulationsResponse:
         state = f"STATE_{query.status or 'UNSPECIFIED'}"
         return await peers.simulations.ListSimulations(
             pb.ListSimulationsRequest(
                 run_id=query.run_id,
-                dataset_id=query.dataset_id,
+                dataset_id=dataset_id,
                 state=simulation_pb2.Simulation.State.Value(state),
                 page_size=size,
                 page_token=token,

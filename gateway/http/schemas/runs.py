@@ -193,7 +193,7 @@ class FoldList(Answer):
 
 
 class RunQuery(Page):
-    dataset_id: str = Field(default="", max_length=64)
+    dataset_id: str = Field(default="", max_length=64, description="UUID or slug.")
     slug: str = Field(default="", max_length=64)
     status: Status | None = None
     target: str = Field(default="", max_length=200)

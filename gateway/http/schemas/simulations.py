@@ -137,7 +137,7 @@ class SimulationList(Answer):
 
 class SimulationQuery(Page):
     run_id: str = Field(default="", max_length=64)
-    dataset_id: str = Field(default="", max_length=64)
+    dataset_id: str = Field(default="", max_length=64, description="UUID or slug.")
     status: Status | None = None
 
 

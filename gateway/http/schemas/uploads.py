@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import UploadFile
 from pydantic import BaseModel, Field
@@ -39,6 +39,7 @@ Calendar = Annotated[
         description="24x7, 24x5_fx, observed, auto, or the code of an exchange as XNYS.",
     ),
 ]
+_NEW_VERSION: Final = "UUID or slug, to publish a new version of this dataset."
 ShortText = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -151,7 +152,7 @@ class ImportForm(VersionForm):
     """Files, and how to read them."""
 
     slug: str = Field(default="", examples=["eurusd_1h"])
-    dataset_id: str = Field(default="", description="To publish a new version of this dataset.")
+    dataset_id: str = Field(default="", description=_NEW_VERSION)
 
 
 class AdoptedTables(Told):
@@ -165,7 +166,7 @@ class AdoptedTables(Told):
 
 class Adoption(AdoptedTables):
     slug: str
-    dataset_id: str = Field(default="", description="To publish a new version of this dataset.")
+    dataset_id: str = Field(default="", description=_NEW_VERSION)
 
 
 class AppendForm(FileOptions):

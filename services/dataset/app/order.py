@@ -43,7 +43,8 @@ class ImportOrder:
     """
 
     slug: str
-    dataset_id: UUID | None
+    dataset_id: UUID | str | None
+    """Or its slug."""
     symbol: str
     granularity: str
     source: str

@@ -116,7 +116,9 @@ def _order(checks: Checks, header: import_pb2.ImportHeader, parts: tuple[Part, .
     expected = claims(checks, "header.expected", header.expected)
     return ImportOrder(
         slug=checks.slug("header.slug", header.slug),
-        dataset_id=checks.uuid("header.dataset_id", header.dataset_id),
+        dataset_id=checks.name("header.dataset_id", header.dataset_id)
+        if header.dataset_id
+        else None,
         symbol=checks.text("header.symbol", header.symbol, 64, needed=not header.dataset_id),
         granularity=checks.granularity("header.granularity", header.granularity),
         source=checks.text("header.source", header.source, 200),

@@ -142,7 +142,7 @@ async def test_every_field_of_a_malformed_order_is_named_at_once(client: Client)
     header.symbol = ""
     header.granularity = "hourly"
     header.calendar = "XNYZ"
-    header.dataset_id = "seven"
+    header.dataset_id = "Seven!"
     header.parts[0].zone = "Europe/Atlantis"
     header.parts[1].separator = "::"
     header.targets.add(name="T", horizon_bars=0)

@@ -105,7 +105,15 @@ async def test_a_dataset_id_publishes_a_new_version(client: httpx.AsyncClient) -
     first = await imported(client, "versions")
     second = await imported(client, "versions", dataset_id=first["dataset_id"], source="again")
     assert (second["dataset_id"], second["version"]) == (first["dataset_id"], 2)
-    assert (await client.get("/api/datasets/versions")).json()["versions"] == [1, 2]
+    third = await imported(client, "versions", dataset_id="versions")
+    assert (third["dataset_id"], third["version"]) == (first["dataset_id"], 3)
+    assert (await client.get("/api/datasets/versions")).json()["versions"] == [1, 2, 3]
+
+
+async def test_a_dataset_id_that_nobody_has_is_404(client: httpx.AsyncClient) -> None:
+    data = {"slug": "nobody", "dataset_id": "nobody", **FIELDS}
+    answer = await client.post("/api/datasets", data=data, files=FILES)
+    refusal(answer, 404, "NOT_FOUND")
 
 
 async def test_the_same_key_gives_the_same_answer(client: httpx.AsyncClient) -> None:
@@ -192,7 +200,7 @@ async def test_a_manifest_that_the_rows_contradict_is_refused(client: httpx.Asyn
         ({"slug": "a", "ohlcv_separator": ";;"}, "ohlcv_separator"),
         ({"slug": "a", "indicators_zone": "Mars/Base"}, "indicators_zone"),
         ({"slug": "a", "colour": "red"}, "colour"),
-        ({"slug": "a", "dataset_id": "seven"}, "dataset_id"),
+        ({"slug": "a", "dataset_id": "Seven!"}, "dataset_id"),
     ],
 )
 async def test_a_wrong_field_is_named_as_the_caller_knows_it(

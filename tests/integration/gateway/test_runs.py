@@ -106,6 +106,9 @@ async def test_runs_are_listed_by_what_they_are(house: House) -> None:
     run_id, dataset_id = house.run["run_id"], house.dataset["dataset_id"]
     assert run_id in await found("/api/runs")
     assert run_id in await found("/api/runs", dataset_id=dataset_id, status="COMPLETED")
+    assert run_id in await found("/api/runs", dataset_id="eurusd_1h")
+    assert await found("/api/runs", dataset_id=str(uuid4())) == []
+    refusal(await house.client.get("/api/runs?dataset_id=nobody"), 404, "NOT_FOUND")
     assert run_id in await found("/api/runs", slug="eurusd_1h", target="TGT_PLANTED", text="FIRS")
     assert run_id in await found("/api/datasets/eurusd_1h/runs")
     assert run_id in await found("/api/walkforward/runs")

@@ -83,6 +83,7 @@ async def test_simulations_are_listed_by_run_and_dataset(house: House) -> None:
     mine = house.simulation["simulation_id"]
     assert mine in await found(run_id=house.run["run_id"], status="COMPLETED")
     assert mine in await found(dataset_id=house.dataset["dataset_id"])
+    assert mine in await found(dataset_id="eurusd_1h")
     assert await found(run_id=str(uuid4())) == []
 
 

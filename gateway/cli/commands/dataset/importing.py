@@ -48,7 +48,7 @@ def _told_options(command: _Command) -> _Command:
             help="A target and the bars it looks ahead; repeatable. Without: TGT*, target*.",
         ),
         click.option("--metadata", multiple=True, metavar="NAME=TEXT", help="Repeatable."),
-        click.option("--dataset-id", help="Publish a new version of this dataset."),
+        click.option("--dataset-id", help="UUID or slug: publish a new version of this dataset."),
         key_option,
     ]
     for option in reversed(options):

@@ -66,8 +66,8 @@ class ImportHeader(_message.Message):
     slug: _builtins.str
     """^[a-z][a-z0-9_]{0,47}$"""
     dataset_id: _builtins.str
-    """Set to publish a new version of this dataset; without it a slug that exists
-    is refused with ALREADY_EXISTS.
+    """UUID or slug, to publish a new version of this dataset; without it a slug that
+    exists is refused with ALREADY_EXISTS.
     """
     symbol: _builtins.str
     """At most 64 characters; needed for a new dataset. Empty: as in the version
