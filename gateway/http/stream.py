@@ -1,6 +1,6 @@
 """Arrow streams of the services as answers: handed through, or encoded batch by batch.
 
-Nothing here grows with the answer. A refusal that comes before the first piece has a
+Nothing here grows with the answer. A refusal that comes before the first rows has a
 status of its own; later ones cut the answer off, so that nobody takes a part for the whole.
 """
 
@@ -30,6 +30,7 @@ MEDIA_TYPES: Final[dict[Format, str]] = {
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
 }
+_AHEAD: Final = 2  # the schema, which comes even where the rows are gone, and the first rows
 Piece = TypeVar("Piece")
 Reshape = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -46,7 +47,7 @@ async def arrow(
     channel: Channel, method: str, asked: Message, *, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The IPC bytes of the service, untouched."""
-    pieces = await begun(read_ipc(channel, method, asked))
+    pieces = await begun(read_ipc(channel, method, asked), ahead=_AHEAD)
     return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES["arrow"])
 
 
@@ -62,7 +63,7 @@ async def json_objects(
 ) -> Response:
     """`{…before, rows: [{column: value}], "count": n}`"""
     head = orjson.dumps(dict(before))[:-1] + (b"," if before else b"") + orjson.dumps(rows) + b":["
-    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    frames = await begun(_frames(read_ipc(channel, method, asked)), ahead=_AHEAD)
     body = _json(frames, reshape, lambda _: head, as_objects)
     return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES["json"])
 
@@ -71,7 +72,7 @@ async def json_table(
     channel: Channel, method: str, asked: Message, *, reshape: Reshape
 ) -> Response:
     """`{"columns": […], "dataset": [[…]], "count": n}`, of numbers only."""
-    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    frames = await begun(_frames(read_ipc(channel, method, asked)), ahead=_AHEAD)
 
     def head(frame: pl.DataFrame) -> bytes:
         return b'{"columns":' + orjson.dumps(frame.columns) + b',"dataset":['
@@ -90,7 +91,7 @@ async def csv(
     reshape: Reshape = lambda frame: frame,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    frames = await begun(_frames(read_ipc(channel, method, asked)), ahead=_AHEAD)
     named = _named(file_name, headers)
     return StreamingResponse(_csv(frames, reshape), headers=named, media_type=MEDIA_TYPES["csv"])
 
@@ -104,7 +105,7 @@ async def parquet(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Row group by row group."""
-    frames = await begun(_frames(read_ipc(channel, method, asked)))
+    frames = await begun(_frames(read_ipc(channel, method, asked)), ahead=_AHEAD)
     return StreamingResponse(
         parquet_pieces(frames),
         headers=_named(file_name, headers),
@@ -116,13 +117,16 @@ def _named(file_name: str, headers: Mapping[str, str] | None) -> dict[str, str]:
     return {**(headers or {}), "content-disposition": f'inline; filename="{file_name}"'}
 
 
-async def begun(pieces: AsyncGenerator[Piece]) -> AsyncIterator[Piece]:
-    """The same pieces, once the first is there: what refuses it is raised here."""
-    first = await anext(pieces)
+async def begun(pieces: AsyncGenerator[Piece], *, ahead: int = 1) -> AsyncIterator[Piece]:
+    """The same pieces, once the first are there: what refuses them is raised here."""
+    first = [await anext(pieces)]
+    while len(first) < ahead and (piece := await anext(pieces, None)) is not None:
+        first.append(piece)
 
     async def all_of_them() -> AsyncIterator[Piece]:
         async with aclosing(pieces):
-            yield first
+            while first:
+                yield first.pop(0)
             async for piece in pieces:
                 yield piece
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1 import import_pb2
 
@@ -114,3 +115,30 @@ async def test_the_store_is_checked_against_the_catalogue(client: httpx.AsyncCli
     found = (await client.get("/api/store/check")).json()
     assert (found["is_sound"], found["findings"]) == (True, [])
     assert found["versions"] >= found["datasets"] >= 1
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=b",
+        "application/x-www-form-urlencoded",
+        "application/json",
+    ],
+)
+async def test_no_body_of_whatever_type_is_a_verification_without_files(media_type: str) -> None:
+    told = example(ToldDatasets, REPORT)
+    async with before(told) as client:
+        headers = {"content-type": media_type}
+        answer = await client.post("/api/datasets/a/verify", content=b"", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert not told.header.parts
+
+
+async def test_a_form_without_parts_is_a_verification_without_files() -> None:
+    told = example(ToldDatasets, REPORT)
+    async with before(told) as client:
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        answer = await client.post("/api/datasets/a/verify", content=b"--b--\r\n", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert not told.header.parts

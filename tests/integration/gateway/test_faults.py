@@ -38,6 +38,18 @@ async def test_rows_that_fail_half_way_are_cut_off_and_never_look_whole(form: st
             await client.get(f"/api/datasets/a/ohlcv?format={form}")
 
 
+@pytest.mark.parametrize("form", ["json", "csv", "arrow", "parquet"])
+async def test_rows_that_cannot_be_read_at_all_are_refused_and_not_cut_off(form: str) -> None:
+    async with (
+        peer(bars(example(ManyBars, fails_after=0))) as address,
+        gateway(dataset_address=address) as client,
+    ):
+        answer = await client.get(f"/api/datasets/a/ohlcv?format={form}")
+    details = refusal(answer, 500, "DATA_LOSS")
+    assert details["request_id"]
+    assert answer.json()["error"] == "The stored rows are not what was written."
+
+
 async def test_a_caller_who_leaves_stops_the_reading() -> None:
     servicer = example(ManyBars)
     async with (
