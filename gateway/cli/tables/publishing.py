@@ -55,7 +55,7 @@ def imports(found: Record) -> None:
     columns: list[Column] = [
         ("id", "import_id", text),
         ("slug", "dataset_slug", text),
-        "status",
+        ("status", "status", _status),
         "error",
         ("begun (UTC)", "created_at", _moment),
         "kind",
@@ -63,6 +63,15 @@ def imports(found: Record) -> None:
     ]
     output.table(found["imports"], columns, at_least=4)
     rest(found)
+
+
+def import_(found: Record) -> None:
+    output.facts({**found, "status": _status(found["status"])})
+
+
+def _status(state: str) -> str:
+    """To people it is all one whether something of the attempt waits to be tidied."""
+    return "PUBLISHED" if state == "CLEANED" else state
 
 
 def _moment(iso: str) -> str:

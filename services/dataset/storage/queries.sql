@@ -241,7 +241,8 @@ LIMIT %(limit)s;
 SELECT import_id, kind, slug, state, error, version, created_at_ms, updated_at_ms
 FROM dataset.imports
 WHERE (%(slug)s::text IS NULL OR slug = %(slug)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s
+    OR %(state)s = 'PUBLISHED' AND state = 'CLEANED')
   AND (%(after_ms)s::bigint IS NULL
     OR (created_at_ms, import_id) < (%(after_ms)s, %(after_id)s::uuid))
 ORDER BY created_at_ms DESC, import_id DESC

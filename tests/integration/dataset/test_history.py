@@ -90,6 +90,9 @@ class TestImports:
         rejected = (await imports(client, state=Import.STATE_REJECTED)).imports
         assert [record.slug for record in rejected] == ["refused"]
         assert not (await imports(client, slug="five", state=Import.STATE_REJECTED)).imports
+        for state in (Import.STATE_PUBLISHED, Import.STATE_CLEANED):  # both have a version
+            found = (await imports(client, slug="five", state=state)).imports
+            assert [record.version for record in found] == [5, 4, 3, 2, 1]
 
     async def test_pages_follow_each_other_without_overlap(self, client: Client) -> None:
         found, token, pages = [], "", 0

@@ -146,3 +146,21 @@ def test_an_older_version_is_shown_under_what_its_dataset_is_called_now(
     assert asked == [newest, newest, newest, "/api/datasets/seven/manifest?version=1"]
     present = {"dataset": {"dataset_id": "seven", "symbol": "NEW"}}
     assert shown == [{**held, **present} for held in (newer, newer, older)]
+
+
+def test_an_import_that_succeeded_is_shown_as_published(capfd: pytest.CaptureFixture[str]) -> None:
+    one = {"import_id": "i", "dataset_slug": "a", "status": "CLEANED", "error": None, "version": 1}
+    one |= {"kind": "import", "created_at": "2026-01-31T12:00:00Z"}
+    listed = {"imports": [one], "count": 1, "next_page_token": ""}
+
+    def told(call: Call) -> None:
+        call.json(200, one if call.path.startswith("/api/imports/") else listed)
+
+    with answering(told) as url:
+        for arguments in (["imports"], ["imports", "i"]):
+            assert run(["dataset", *arguments, "--url", url]) == ExitCode.OK
+            shown = capfd.readouterr().out
+            assert "PUBLISHED" in shown
+            assert "CLEANED" not in shown
+        assert run(["dataset", "imports", "i", "--url", url, "-o", "json"]) == ExitCode.OK
+        assert orjson.loads(capfd.readouterr().out) == one

@@ -15,7 +15,7 @@ from gateway.cli.tables import publishing
 
 _STATES: Final = (
     *("RECEIVED", "SPOOLED", "LOADING", "VERIFIED", "MERGING"),
-    *("PUBLISHED", "CLEANED", "REJECTED", "ABANDONED"),
+    *("PUBLISHED", "REJECTED", "ABANDONED"),
 )
 _version_option = click.option("--version", type=click.IntRange(min=1), help="Newest without.")
 _columns_option = click.option(
@@ -150,7 +150,7 @@ def imports(import_id: str | None, url: str, show: output.Show, **filters: Any) 
     """Imports and appends, newest first, and what became of them; or one by its id."""
     with Api(url) as api:
         if import_id:
-            show(api.get(f"/api/imports/{import_id}"), output.facts)
+            show(api.get(f"/api/imports/{import_id}"), publishing.import_)
             return
         found = api.get("/api/imports", filters)
     show(found, publishing.imports)

@@ -317,7 +317,7 @@ class ListImportsRequest(_message.Message):
     slug: _builtins.str
     """Exact; empty for any."""
     state: _import_pb2.Import.State.ValueType
-    """Unspecified for any."""
+    """Unspecified for any. PUBLISHED finds CLEANED too: a version is there either way."""
     page_size: _builtins.int
     """0 means 50; at most 1000."""
     page_token: _builtins.str
