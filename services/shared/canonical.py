@@ -124,8 +124,14 @@ def add_columns(
 ) -> None:
     """The next columns of a block, for whoever does not hold all of them at once."""
     for name, kind in columns:
-        for batch in batches:
-            block.update(_canonical(batch.column(name), kind).data)
+        for column in _joined([batch.column(name) for batch in batches], kind):
+            block.update(_canonical(column, kind).data)
+
+
+def _joined(columns: list[pa.Array], kind: ColumnType) -> list[pa.Array]:
+    """Many small arrays cost more than one; texts together may be too long for one."""
+    apart = kind is ColumnType.TEXT or len(columns) < 2
+    return columns if apart else [pa.concat_arrays(columns)]
 
 
 def _canonical(column: pa.Array, kind: ColumnType) -> NDArray[np.uint8]:
@@ -142,10 +148,15 @@ def _times(column: pa.Array) -> NDArray[np.int64]:
 
 
 def _numbers(column: pa.Array) -> NDArray[np.float64]:
-    filled = column.cast(pa.float64(), safe=False).fill_null(np.nan)
-    values: NDArray[np.float64] = np.array(filled.to_numpy(), dtype="<f8", copy=True)
-    values.view("<u8")[np.isnan(values)] = _QUIET_NAN
-    values[values == 0] = 0.0  # -0 too
+    filled = column.cast(pa.float64(), safe=False)
+    if filled.null_count:
+        filled = filled.fill_null(np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: NDArray[np.float64] = filled.to_numpy() + 0.0  # -0 becomes 0
+        has_nan = bool(np.isnan(values.sum()))  # or infinities of both signs
+    values = values.astype("<f8", copy=False)
+    if has_nan:
+        values.view("<u8")[np.isnan(values)] = _QUIET_NAN
     return values
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
@@ -87,14 +88,17 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
         times[Table.OHLCV], times.get(Table.INDICATORS), order.clock, exchange_sessions
     )
     _refuse_horizons(order.targets, timeline.indicator_rows)
-    described = [
-        describe_file(table, file, order.targets, timeline.lookahead_rows)
-        for table, file in parsed.items()
-    ]
+    with ThreadPoolExecutor(1) as threads:
+        hashing = threads.submit(_hashes, tables)
+        described = [
+            describe_file(table, file, order.targets, timeline.lookahead_rows)
+            for table, file in parsed.items()
+        ]
+        hashes = hashing.result()
     indicators = parsed.get(Table.INDICATORS)
     return Prepared(
         tables=tables,
-        hashes={table: table_hash(rows) for table, rows in tables.items()},
+        hashes=hashes,
         timeline=timeline,
         columns=tuple(column for columns, _ in described for column in columns),
         notes=(*(note for table, file in parsed.items() for note in told(table, file)), *notes),
@@ -102,6 +106,10 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
         trimmed_head_rows=indicators.trimmed_head if indicators else 0,
         trimmed_tail_rows=indicators.trimmed_tail if indicators else 0,
     )
+
+
+def _hashes(tables: Mapping[Table, pa.Table]) -> dict[Table, TableHash]:
+    return {table: table_hash(rows) for table, rows in tables.items()}
 
 
 def _granularity_warnings(manifest: Manifest) -> list[str]:

@@ -102,7 +102,8 @@ class Staging:
         self, import_id: UUID, order: ImportOrder | AppendOrder, pieces: AsyncIterator[PartBytes]
     ) -> AsyncIterator[tuple[Upload, Repeatable | None]]:
         """The files while the block lasts, and what makes the request repeatable."""
-        async with self._spool.upload(import_id, len(order.parts)) as upload:
+        key = order.idempotency_key
+        async with self._spool.upload(import_id, len(order.parts), hashed=bool(key)) as upload:
             async for piece in pieces:
                 await upload.write(piece.part, piece.data)
             upload.close()
@@ -110,7 +111,6 @@ class Staging:
                 raise InvalidRequest(
                     [Violation(f"header.parts[{i}]", "has no bytes") for i in missing]
                 )
-            key = order.idempotency_key
             yield (
                 upload,
                 Repeatable(key, upload.sha256(order.header_sha256)) if key else None,

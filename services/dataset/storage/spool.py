@@ -31,11 +31,14 @@ class Spool:
         self._folder.mkdir(parents=True)
 
     @asynccontextmanager
-    async def upload(self, upload_id: UUID, parts: int) -> AsyncIterator[Upload]:
+    async def upload(
+        self, upload_id: UUID, parts: int, *, hashed: bool = False
+    ) -> AsyncIterator[Upload]:
         folder = self._folder / upload_id.hex
         with disk_full_is_told(self._folder):
             folder.mkdir(parents=True)
-        upload = Upload([folder / f"part_{i}" for i in range(parts)], self.max_bytes)
+        paths = [folder / f"part_{i}" for i in range(parts)]
+        upload = Upload(paths, self.max_bytes, hashed=hashed)
         try:
             yield upload
         finally:
@@ -44,13 +47,13 @@ class Spool:
 
 
 class Upload:
-    """The parts come one after another; each is hashed as it is written."""
+    """The parts come one after another; each is hashed as it is written, where that is wanted."""
 
-    def __init__(self, paths: list[Path], max_bytes: int) -> None:
+    def __init__(self, paths: list[Path], max_bytes: int, *, hashed: bool = False) -> None:
         self.paths = paths
         self._left = max_bytes
         self._max_bytes = max_bytes
-        self._sha256s = [hashlib.sha256() for _ in paths]
+        self._sha256s = [hashlib.sha256() for _ in paths] if hashed else []
         self._part = -1
         self._file: IO[bytes] | None = None
 
@@ -75,10 +78,13 @@ class Upload:
             left = memoryview(data)
             while left:  # a nearly full disk takes a part, and fails with the next call
                 left = left[self._file.write(left) :]
-        self._sha256s[part].update(data)
+        if self._sha256s:
+            self._sha256s[part].update(data)
 
     def sha256(self, header_sha256: str) -> str:
-        """Of all that was uploaded and what was asked of it, however it was cut."""
+        """Of all that was uploaded and what was asked of it, however it was cut; for those that
+        are hashed."""
+        assert self._sha256s
         whole = hashlib.sha256(bytes.fromhex(header_sha256))
         for part in self._sha256s:
             whole.update(part.digest())

@@ -10,9 +10,10 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,8 @@ from services.shared.errors import DataLoss, Stage1Error
 _MAGIC: Final = b"ARROW1\0\0"
 _END: Final = b"ARROW1"
 _PAGE: Final = 4096
+_BEHIND: Final = 32 << 20
+"""Bytes after which the disk begins to take what was written, while the next rows come."""
 
 
 class SegmentWriter:
@@ -36,6 +39,8 @@ class SegmentWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self._file = path.open("xb")
+        self._unsynced = 0
+        self._syncing: Future[None] | None = None
         try:
             self._writer = pa.ipc.new_file(self._file, schema)
         except BaseException:
@@ -48,17 +53,36 @@ class SegmentWriter:
         rows = -(-batch.num_rows // parts)
         for start in range(0, batch.num_rows, rows):
             self._writer.write_batch(batch.slice(start, rows))
+        self._unsynced += size_of(batch)
+        if self._unsynced >= _BEHIND:
+            self._synced()
+            self._syncing = _syncing().submit(os.fdatasync, self._file.fileno())
+            self._unsynced = 0
+
+    def _synced(self) -> None:
+        """Raises what the disk said: it says so once."""
+        if self._syncing is not None:
+            self._syncing.result()
+            self._syncing = None
 
     def finish(self) -> None:
         self._writer.close()
         self._file.flush()
+        self._synced()
         os.fsync(self._file.fileno())
         self._file.close()
 
     def discard(self) -> None:
+        with suppress(OSError):
+            self._synced()
         with suppress(OSError):  # what is still buffered does not fit on a full disk either
             self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+@cache
+def _syncing() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="sync")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

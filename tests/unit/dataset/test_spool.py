@@ -16,7 +16,7 @@ HEADER = "00" * 32
 
 
 async def uploaded(folder: Path, parts: list[bytes], cut: int) -> tuple[list[bytes], str]:
-    async with Spool(folder, 1 << 20).upload(uuid4(), len(parts)) as upload:
+    async with Spool(folder, 1 << 20).upload(uuid4(), len(parts), hashed=True) as upload:
         for part, data in enumerate(parts):
             for start in range(0, len(data), cut):
                 await upload.write(part, data[start : start + cut])
