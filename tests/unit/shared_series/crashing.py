@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from services.shared.series.compacting import MANY
-from tests.contract.series_store import (
+from tests.contract.series_examples import (
     BARS,
     PREDICTIONS,
     PREDICTIONS_KEY,

@@ -21,12 +21,11 @@ from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from services.shared.series.disk import DiskFull, StoreInUse
 from services.shared.series.merging import in_key_order
 from services.shared.series.segment import OpenSegment, SegmentWriter, load_segment
-from tests.contract.series_store import (
+from tests.contract.series_examples import (
     BARS,
     MINUTE,
     PREDICTIONS,
     PREDICTIONS_KEY,
-    SeriesStoreContract,
     bars,
     expected,
     new_name,
@@ -37,6 +36,7 @@ from tests.contract.series_store import (
     with_bars,
     with_predictions,
 )
+from tests.contract.series_store import SeriesStoreContract
 
 NUMBERS = pa.schema([(TIME, pa.int64()), *((f"c{i}", pa.float64()) for i in range(20))])
 

@@ -24,7 +24,7 @@ from services.shared.series.compacting import (
 )
 from services.shared.series.segment import Segment, forget_mappings, named_rows
 from services.shared.series.table import Table
-from tests.contract.series_store import (
+from tests.contract.series_examples import (
     BARS,
     MINUTE,
     PREDICTIONS,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
-from tests.contract.series_store import expected, rows_of
+from tests.contract.series_examples import expected, rows_of
 from tests.unit.shared_series.crashing import killed_at, live
 
 

@@ -21,7 +21,7 @@ from services.shared.arrow_stream import (
 )
 from services.shared.series import TIME, Rows
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
-from tests.contract.series_store import MINUTE, put
+from tests.contract.series_examples import MINUTE, put
 
 MIXED = pa.schema(
     [
