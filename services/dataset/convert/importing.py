@@ -161,10 +161,11 @@ def part_bytes(request: Uploading) -> PartBytes:
     if request.WhichOneof("step") != "bytes":
         raise InvalidRequest([Violation("header", "came twice: only bytes follow the first")])
     piece = request.bytes
-    if len(piece.data) > MAX_PIECE_BYTES:
+    data = piece.data  # a copy each time it is asked for
+    if len(data) > MAX_PIECE_BYTES:
         rule = f"and at most {MAX_PIECE_BYTES} are allowed in one message"
-        raise InvalidRequest([Violation("bytes.data", f"has {len(piece.data)} bytes, {rule}")])
-    return PartBytes(piece.part, piece.data)
+        raise InvalidRequest([Violation("bytes.data", f"has {len(data)} bytes, {rule}")])
+    return PartBytes(piece.part, data)
 
 
 def _digest(header: import_pb2.ImportHeader | import_pb2.AppendHeader) -> str:
