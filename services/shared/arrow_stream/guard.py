@@ -58,13 +58,16 @@ class DataStreams:
             pace = Pace(self._stall_seconds)
             standing = _Standing(lease, chunks, context)
             try:
-                async for chunk in chunks:
-                    started = pace.now()
-                    with self._alarm(pace, standing):
-                        yield chunk
-                    if standing.is_cut:  # it moved in the very moment of the alarm
-                        raise pace.stalled()
-                    pace.moved(len(chunk), pace.now() - started)
+                with self._alarm(pace, standing):
+                    async for chunk in chunks:
+                        standing.waits_since = started = pace.now()
+                        try:
+                            yield chunk
+                        finally:
+                            standing.waits_since = None
+                        if standing.is_cut:  # it moved in the very moment of the alarm
+                            raise pace.stalled()
+                        pace.moved(len(chunk), pace.now() - started)
             finally:
                 await standing.close()
 
@@ -86,18 +89,26 @@ class DataStreams:
 
     @contextmanager
     def _alarm(self, pace: Pace, standing: _Standing) -> Iterator[None]:
-        def ring() -> None:
-            task = asyncio.create_task(standing.cut(pace.stalled()))
-            self._cuts.add(task)
-            task.add_done_callback(self._cuts.discard)
+        """One timer for the whole stream, set again when it rings: messages are too many."""
 
-        alarm = asyncio.get_running_loop().call_later(pace.left, ring)
-        standing.waits = True
+        def look() -> None:
+            nonlocal timer
+            if standing.is_cut:
+                return
+            since, now = standing.waits_since, pace.now()
+            left = pace.left - (now - since if since is not None else 0.0)
+            if since is not None and left <= 0:
+                task = asyncio.create_task(standing.cut(pace.stalled()))
+                self._cuts.add(task)
+                task.add_done_callback(self._cuts.discard)
+            timer = loop.call_later(max(left, pace.limit / 100), look)
+
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(pace.left, look)
         try:
             yield
         finally:
-            standing.waits = False
-            alarm.cancel()
+            timer.cancel()
 
     @contextmanager
     def _lease(self) -> Iterator[_Lease]:
@@ -129,7 +140,7 @@ class Pace:
     """Seconds spent waiting for the other side since it last moved STALL_BYTES."""
 
     def __init__(self, limit: float) -> None:
-        self._limit = limit
+        self.limit = limit
         self._waited = 0.0
         self._bytes = 0
 
@@ -139,10 +150,10 @@ class Pace:
 
     @property
     def left(self) -> float:
-        return max(self._limit - self._waited, 0.0)
+        return max(self.limit - self._waited, 0.0)
 
     def stalled(self) -> Stalled:
-        return Stalled(f"The stream did not move {STALL_BYTES} bytes within {self._limit:g} s.")
+        return Stalled(f"The stream did not move {STALL_BYTES} bytes within {self.limit:g} s.")
 
     def moved(self, size: int, seconds: float) -> None:
         self._waited += seconds
@@ -162,7 +173,7 @@ class _Standing:
         self._chunks = chunks
         self._context = context
         self._closing: asyncio.Future[None] | None = None
-        self.waits = False
+        self.waits_since: float | None = None
         self.is_cut = False
 
     async def close(self) -> None:
@@ -171,13 +182,13 @@ class _Standing:
         await asyncio.shield(self._closing)
 
     async def cut(self, error: Stalled) -> None:
-        if not self.waits:
+        if self.waits_since is None or self.is_cut:
             return
         log.warning("data_stream_stalled")
         self.is_cut = True
         self._lease.release()
         await self.close()
-        if not self.waits or self._handler.done():  # it moved on, or the client has gone
+        if self.waits_since is None or self._handler.done():  # it moved on, or the client has gone
             return
         # The status waits behind what the receiver does not take, maybe till its
         # deadline; it waits here, where nothing is held any more.

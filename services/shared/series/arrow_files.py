@@ -55,7 +55,8 @@ from services.shared.series.table import (
 log = structlog.get_logger()
 
 GROUP_BYTES: Final = 8 << 20
-AHEAD_BYTES: Final = 4 << 20  # two such groups are there at a time
+AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at a time
+MAPPED_AHEAD_BYTES: Final = 32 << 20  # of what lies in mapped files and takes no memory
 
 
 @asynccontextmanager
@@ -321,6 +322,6 @@ def _some(pieces: Iterator[Piece]) -> list[Piece]:
     for piece in pieces:
         group.append(piece)
         size += size_of(piece)
-        if size >= AHEAD_BYTES:
+        if size >= (AHEAD_BYTES if isinstance(piece, pa.RecordBatch) else MAPPED_AHEAD_BYTES):
             break
     return group
