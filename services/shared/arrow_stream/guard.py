@@ -90,6 +90,8 @@ class DataStreams:
     @contextmanager
     def _alarm(self, pace: Pace, standing: _Standing) -> Iterator[None]:
         """One timer for the whole stream, set again when it rings: messages are too many."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
 
         def look() -> None:
             nonlocal timer
@@ -103,7 +105,6 @@ class DataStreams:
                 task.add_done_callback(self._cuts.discard)
             timer = loop.call_later(max(left, pace.limit / 100), look)
 
-        loop = asyncio.get_running_loop()
         timer = loop.call_later(pace.left, look)
         try:
             yield
