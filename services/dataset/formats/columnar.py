@@ -27,7 +27,9 @@ PARQUET: Final = b"PAR1"
 ARROW_FILE: Final = b"ARROW1"
 ARROW_STREAM: Final = b"\xff\xff\xff\xff"
 _PANDAS_INDEX: Final = "__index_level_0__"
-_BYTES: Final = 4 << 20
+_BYTES: Final = 8 << 20
+_WIDE_BYTES: Final = 16 << 20  # fewer and longer batches where there are many columns
+_WIDE: Final = 200
 _SAMPLE_ROWS: Final = 1000
 
 
@@ -91,7 +93,8 @@ class ColumnarSource:
 
 
 def _rows_at_once(columns: int) -> int:
-    return max(1, _BYTES // (8 * max(1, columns)))
+    size = _WIDE_BYTES if columns > _WIDE else _BYTES
+    return max(1, size // (8 * max(1, columns)))
 
 
 class Slice(NamedTuple):

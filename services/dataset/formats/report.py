@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from services.dataset.domain.columns import Role
 from services.dataset.formats.columns import BARS
@@ -93,11 +94,6 @@ class Range:
     largest: Any
     nulls: int
 
-    def merged(self, other: Range) -> Range:
-        least = [v for v in (self.least, other.least) if v is not None]
-        largest = [v for v in (self.largest, other.largest) if v is not None]
-        return Range(min(least, default=None), max(largest, default=None), self.nulls + other.nulls)
-
 
 def _batches(table: pa.Table) -> Iterator[pl.DataFrame]:
     rows = max(1, _BLOCK // table.num_columns)
@@ -107,16 +103,12 @@ def _batches(table: pa.Table) -> Iterator[pl.DataFrame]:
 
 
 def _ranges(table: pa.Table) -> dict[str, Range]:
-    names = table.column_names[1:]
-    ranges = dict.fromkeys(names, Range(None, None, 0))
-    for frame in _batches(table.select(names)):
-        least, largest, nulls = (
-            frame.select(what).row(0)
-            for what in (pl.all().min(), pl.all().max(), pl.all().null_count())
-        )
-        for name, *values in zip(names, least, largest, nulls, strict=True):
-            ranges[name] = ranges[name].merged(Range(*values))
-    return ranges
+    return {name: _range(table[name]) for name in table.column_names[1:]}
+
+
+def _range(column: pa.ChunkedArray) -> Range:
+    found = pc.min_max(column).as_py()
+    return Range(found["min"], found["max"], column.null_count)
 
 
 def _sameness(column: Range, rows: int) -> str:
