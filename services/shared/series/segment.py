@@ -38,11 +38,12 @@ class SegmentWriter:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
-        self._file = path.open("xb")
+        self._file = pa.OSFile(str(path), "wb")
+        self._buffered = pa.BufferedOutputStream(self._file, CHUNK_BYTES)
         self._unsynced = 0
         self._syncing: Future[None] | None = None
         try:
-            self._writer = pa.ipc.new_file(self._file, schema)
+            self._writer = pa.ipc.new_file(self._buffered, schema)
         except BaseException:
             self.discard()
             raise
@@ -67,16 +68,16 @@ class SegmentWriter:
 
     def finish(self) -> None:
         self._writer.close()
-        self._file.flush()
+        self._buffered.flush()
         self._synced()
         os.fsync(self._file.fileno())
-        self._file.close()
+        self._buffered.close()
 
     def discard(self) -> None:
         with suppress(OSError):
             self._synced()
         with suppress(OSError):  # what is still buffered does not fit on a full disk either
-            self._file.close()
+            self._buffered.close()
         self.path.unlink(missing_ok=True)
 
 
