@@ -96,6 +96,8 @@ class TextSource:
         frame = None if lines is None else self._read_plain(lines, types)
         if lines is None or frame is None:
             lines = self.text.lines(piece)
+            if lines.data and not self.text.is_even(lines):
+                lines = self.text.evened(lines)
             frame = self._split(lines, types)
         self._refuse_rounded(frame, lines)
         frame = _as_typed(_stripped(frame.rechunk()), types)
@@ -130,8 +132,6 @@ class TextSource:
         strings = dict.fromkeys(types, pl.String)
         if not lines.data:
             return pl.DataFrame(schema=strings)
-        if not self.text.is_even(lines):
-            lines = self.text.evened(lines)
         try:
             frame = self._read(lines, types)
         except pl.exceptions.PolarsError:

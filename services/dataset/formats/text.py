@@ -29,6 +29,7 @@ _WIDE: Final = 200
 _SAMPLE: Final = 1 << 20
 _LONGEST_LINE: Final = 4 << 20
 _UNCLEAN: Final = (b"\0", b"\r", b'"')
+_BEGINS_BLANK: Final = re.compile(rb"\n[\x00-\x20]")
 
 Bytes = NDArray[np.uint8]
 
@@ -82,6 +83,8 @@ class TextFile:
             return None
         if _count(data, self.separator) != piece.lines * (width - 1):
             return None
+        if self.separator < " " and (data[0] <= _SPACE or _BEGINS_BLANK.search(data)):
+            return None  # a line of nothing but tabs is blank, with as many as it must have
         return Lines(data, Places("line", np.arange(piece.line, piece.line + piece.lines)))
 
     def lines(self, piece: Piece) -> Lines:

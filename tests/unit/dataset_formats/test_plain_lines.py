@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,29 @@ def test_infinities_of_both_signs_are_both_found(files: Files, odd: str) -> None
 def test_values_whose_sum_is_infinite_are_values(files: Files) -> None:
     lines = [line.replace(",7", ",1e308") for line in _bars(20)]
     assert values(files.bars("\n".join(lines)), "volume") == [1e308] * 20
+
+
+@pytest.mark.parametrize("separator", ["\t", "\x01"])
+@pytest.mark.parametrize("place", [1, 4, 20])
+def test_a_line_of_nothing_but_separators_that_are_blank_is_blank(
+    files: Files, separator: str, place: int
+) -> None:
+    lines = [line.replace(",", separator) for line in _bars(20)]
+    lines.insert(place, separator * 5)
+    assert len(times(files.bars("\n".join(lines) + "\n", separator=separator))) == 20
+
+
+@pytest.mark.parametrize("trailing", [range(1, 21), [4]])
+def test_large_numbers_are_told_where_lines_end_in_separators(
+    files: Files, trailing: Iterable[int]
+) -> None:
+    lines = _bars(20)
+    lines[4] = lines[4].replace(",7", ",9007199254740993")
+    for place in trailing:
+        lines[place] += ","
+    assert "'volume' that float64 cannot hold exactly in 1 line: 5" in files.bars_refused(
+        "\n".join(lines)
+    )
 
 
 _FIELD = st.sampled_from(
