@@ -84,12 +84,12 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
     tables = {table: file.table for table, file in parsed.items()}
     _refuse_names(tables, order.targets)
     times = {table: times_of(rows, paths[0].parent) for table, rows in tables.items()}
+    timeline, notes, warnings = read_timeline(
+        times[Table.OHLCV], times.get(Table.INDICATORS), order.clock, exchange_sessions
+    )
+    _refuse_horizons(order.targets, timeline.indicator_rows)
     with ThreadPoolExecutor(1) as threads:
         hashing = threads.submit(_hashes, tables)
-        timeline, notes, warnings = read_timeline(
-            times[Table.OHLCV], times.get(Table.INDICATORS), order.clock, exchange_sessions
-        )
-        _refuse_horizons(order.targets, timeline.indicator_rows)
         described = [
             describe_file(table, file, order.targets, timeline.lookahead_rows)
             for table, file in parsed.items()

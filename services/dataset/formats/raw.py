@@ -58,5 +58,5 @@ class Source(Protocol):
         """What `block` takes, in order: reading it is quick, and one at a time."""
 
     def block(self, piece: Any, texts: AbstractSet[str]) -> Block:
-        """In any thread. `texts` are columns of text: all others are read as numbers if they
-        can be, times also as moments, and as text if not. Raises FileRefused."""
+        """In any thread. `texts` are columns to be read as text, which times may be among: all
+        others are read as numbers or moments if they can be. Raises FileRefused."""

@@ -33,7 +33,6 @@ from services.dataset.formats.options import Format, Kind, Options, Parsed
 from services.dataset.formats.ordered import in_order
 from services.dataset.formats.raw import Source
 from services.dataset.formats.refusal import FILE, FileAmbiguous, FileRefused, named, refused
-from services.dataset.formats.tick_volume import counted_ticks
 from services.dataset.formats.timestamps import Clock, clock_of
 
 
@@ -64,12 +63,6 @@ def _parsed(content: Content, kind: Kind, options: Options, folder: Path) -> Par
     if not [ours for ours, _ in source.columns.values if ours != UNNAMED]:
         raise refused("has no columns besides the time")
     found = _gathered(source, kind, options, folder)
-    if kind is Kind.OHLCV and (ticks := counted_ticks(source.columns, found.values, options)):
-        taken = dict(source.columns.values)["volume"]
-        by_ticks = replace(options, columns={**options.columns, "volume": ticks})
-        parsed = _parsed(content, kind, by_ticks, folder)
-        note = f"The volume is in column {ticks!r}: {taken!r} is 0 in every row."
-        return replace(parsed, notes=(*parsed.notes, note))
     clock = clock_of(
         found.look,
         found.stamp.alias(source.columns.timestamp),

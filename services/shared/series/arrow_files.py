@@ -56,7 +56,7 @@ log = structlog.get_logger()
 
 GROUP_BYTES: Final = 8 << 20
 AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at a time
-MAPPED_AHEAD_BYTES: Final = 32 << 20  # of what lies in mapped files and takes no memory
+MAPPED_AHEAD_BYTES: Final = 8 << 20  # of what lies in mapped files and takes no memory
 
 
 @asynccontextmanager

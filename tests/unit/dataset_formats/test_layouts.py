@@ -191,38 +191,3 @@ def test_numbers_survive_to_the_last_digit(files: Files) -> None:
     numbers = [0.1, 1e-300, 1.7976931348623157e308, 5e-324, -0.30000000000000004]
     rows = "".join(f"2024-05-0{i + 1},{n!r}\n" for i, n in enumerate(numbers))
     assert values(files.indicators("Date,A\n" + rows), "A") == numbers
-
-
-METATRADER = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
-
-
-def metatrader(ticks: tuple[int, int], volume: tuple[int, int]) -> str:
-    rows = [
-        f"2024.05.13\t0{hour}:00:00\t1\t2\t.5\t1.5\t{ticks[hour]}\t{volume[hour]}\t3\n"
-        for hour in (0, 1)
-    ]
-    return METATRADER + "".join(rows)
-
-
-def test_a_volume_of_nothing_but_zeros_gives_way_to_the_ticks(files: Files) -> None:
-    parsed = files.bars(metatrader((7, 8), (0, 0)), zone="UTC")
-    assert values(parsed, "volume") == [7, 8]
-    assert values(parsed, "<VOL>") == [0, 0]
-    assert "The volume is in column '<TICKVOL>': '<VOL>' is 0 in every row." in parsed.notes
-    assert parsed.used.columns["volume"] == "<TICKVOL>"
-    again = files.bars(metatrader((7, 8), (0, 0)), zone="UTC", columns=parsed.used.columns)
-    assert again.table == parsed.table
-
-
-@pytest.mark.parametrize(("ticks", "volume"), [((7, 8), (0, 9)), ((0, 0), (0, 0))])
-def test_a_volume_that_counts_stays_and_so_does_one_without_better_ticks(
-    files: Files, ticks: tuple[int, int], volume: tuple[int, int]
-) -> None:
-    parsed = files.bars(metatrader(ticks, volume), zone="UTC")
-    assert values(parsed, "volume") == [*volume]
-    assert values(parsed, "<TICKVOL>") == [*ticks]
-
-
-def test_a_volume_that_is_said_is_taken_whatever_it_holds(files: Files) -> None:
-    parsed = files.bars(metatrader((7, 8), (0, 0)), zone="UTC", columns={"volume": "<VOL>"})
-    assert values(parsed, "volume") == [0, 0]
