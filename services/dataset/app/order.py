@@ -10,6 +10,7 @@ from uuid import UUID
 from services.dataset.domain.columns import ColumnType, Table, Target
 from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.timeline import Clock, GapPolicy
+from services.dataset.domain.times import DAY_MS
 from services.dataset.formats.options import Options
 
 
@@ -29,9 +30,11 @@ class Part:
         return replace(self, options=options)
 
     def as_known(self, manifest: Manifest) -> Part:
-        """With the columns of text that a version has."""
+        """With the columns of text that a version has, and as long bars."""
         columns = manifest.columns_of(self.table)
-        return self.with_texts(c.name for c in columns if c.type is ColumnType.STRING)
+        part = self.with_texts(c.name for c in columns if c.type is ColumnType.STRING)
+        is_intraday = manifest.bar_interval_ms < DAY_MS
+        return replace(part, options=replace(part.options, is_intraday=is_intraday))
 
 
 @dataclass(frozen=True, kw_only=True)

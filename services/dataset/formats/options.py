@@ -55,7 +55,8 @@ class Options:
 
     `columns` maps our name to the file's, both for prices (`close` to `Last`) and to rename a
     column on the way in. `text_columns` are kept as text though they hold numbers. `decimal` is
-    a point or a comma, `member` a file of a zip archive. `max_bytes` bounds the file and what
+    a point or a comma, `member` a file of a zip archive. `is_intraday`: the bars are known to be
+    shorter than a day, so that rows at midnight are no sessions. `max_bytes` bounds the file and what
     comes out of its compression; `max_ratio` bounds the expansion of whatever is larger than
     16 MiB.
     """
@@ -72,6 +73,7 @@ class Options:
     time_layout: TimeLayout | None = None
     market: str | None = None
     member: str | None = None
+    is_intraday: bool = False
     max_bytes: int = 4 << 30
     max_ratio: int = 200
 

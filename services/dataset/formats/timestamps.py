@@ -159,7 +159,7 @@ def _placed(
         _must_be_known(zone)
         if has_offsets:
             raise refused(f"is {zone}, but the times carry their own offsets", field="zone")
-    is_session = not look.counts["not at midnight"]
+    is_session = not (look.counts["not at midnight"] or options.is_intraday)
     if is_session:
         note = _SESSION + ("." if zone is None else f", not that of {zone}.")
     elif has_offsets:
