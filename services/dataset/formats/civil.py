@@ -103,7 +103,8 @@ class Civil:
         wrong = "has no time as HHMM or HHMMSS, as other lines do"
         refuse_rows(places, [(wrong, ~times.numeric)])
         time_ms, exists = time_of_day_ms(times.value, self.digits)
-        refuse_rows(places, [(f"has a time that is no {self.digits.upper()}", ~exists)])
+        fits = exists & (times.width <= len(self.digits))
+        refuse_rows(places, [(f"has a time that is no {self.digits.upper()}", ~fits)])
         return time_ms
 
     def _offsets(self, texts: Written, places: Places) -> Int64s:

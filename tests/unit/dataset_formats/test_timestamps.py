@@ -219,6 +219,13 @@ def test_leading_zeros_settle_the_digits(files: Files) -> None:
     assert times(files.bars(content))[1] - times(files.bars(content))[0] == HOUR
 
 
+def test_a_time_with_a_digit_too_many_is_refused(files: Files) -> None:
+    content = tssb("20240501 0900", "20240501 1000", "20240502 00100")
+    assert "has a time that is no HHMM in 1 line: 3" in files.bars_refused(
+        content, time_layout=TimeLayout.HHMM
+    )
+
+
 def test_midnight_as_2400_is_never_guessed(files: Files) -> None:
     content = tssb("20240501 2300", "20240501 2400", "20240502 100")
     assert "HHMM or HHMMSS" in files.bars_refused(content)
