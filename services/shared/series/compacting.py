@@ -25,10 +25,10 @@ from services.shared.series.merging import in_key_order
 from services.shared.series.segment import (
     OpenSegment,
     Segment,
-    SegmentWriter,
     forget_mappings,
     load_segment,
 )
+from services.shared.series.segment_writer import SegmentWriter
 from services.shared.series.table import Table, gathered
 
 MANY: Final = 8

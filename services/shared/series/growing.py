@@ -14,7 +14,7 @@ from services.shared.canonical import TableHasher, column_types
 from services.shared.series import TIME, TableDiffers, Times
 from services.shared.series.columns import check_rows
 from services.shared.series.merging import last_of_each_key
-from services.shared.series.segment import SegmentWriter
+from services.shared.series.segment_writer import SegmentWriter
 from services.shared.series.table import Selection, Table
 
 

@@ -8,12 +8,9 @@ bytes a MiB; the rows themselves are only mapped.
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from services.shared.arrow_stream import CHUNK_BYTES, StoredMessage, size_of
+from services.shared.arrow_stream import StoredMessage
 from services.shared.arrow_stream.messages import Kind, Layout, read_envelope, read_layout
 from services.shared.arrow_stream.scattered import FIXED_BYTES
 from services.shared.errors import DataLoss, Stage1Error
@@ -29,61 +26,6 @@ from services.shared.errors import DataLoss, Stage1Error
 _MAGIC: Final = b"ARROW1\0\0"
 _END: Final = b"ARROW1"
 _PAGE: Final = 4096
-_BEHIND: Final = 32 << 20
-"""Bytes after which the disk begins to take what was written, while the next rows come."""
-
-
-class SegmentWriter:
-    """Writes a file aside; `finish` makes it durable, its owner gives it its name."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path = path
-        self._file = pa.OSFile(str(path), "wb")
-        self._buffered = pa.BufferedOutputStream(self._file, CHUNK_BYTES)
-        self._unsynced = 0
-        self._syncing: Future[None] | None = None
-        try:
-            self._writer = pa.ipc.new_file(self._buffered, schema)
-        except BaseException:
-            self.discard()
-            raise
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Cut into even parts of about 1 MiB."""
-        parts = max(1, round(size_of(batch) / CHUNK_BYTES))
-        rows = -(-batch.num_rows // parts)
-        for start in range(0, batch.num_rows, rows):
-            self._writer.write_batch(batch.slice(start, rows))
-        self._unsynced += size_of(batch)
-        if self._unsynced >= _BEHIND:
-            self._synced()
-            self._syncing = _syncing().submit(os.fdatasync, self._file.fileno())
-            self._unsynced = 0
-
-    def _synced(self) -> None:
-        """Raises what the disk said: it says so once."""
-        if self._syncing is not None:
-            self._syncing.result()
-            self._syncing = None
-
-    def finish(self) -> None:
-        self._writer.close()
-        self._buffered.flush()
-        self._synced()
-        os.fsync(self._file.fileno())
-        self._buffered.close()
-
-    def discard(self) -> None:
-        with suppress(OSError):
-            self._synced()
-        with suppress(OSError):  # what is still buffered does not fit on a full disk either
-            self._buffered.close()
-        self.path.unlink(missing_ok=True)
-
-
-@cache
-def _syncing() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2, thread_name_prefix="sync")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,7 +20,8 @@ from services.shared.series import TIME, NoSuchTable, Rows, TableDiffers, Times
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from services.shared.series.disk import DiskFull, StoreInUse
 from services.shared.series.merging import in_key_order
-from services.shared.series.segment import OpenSegment, SegmentWriter, load_segment
+from services.shared.series.segment import OpenSegment, load_segment
+from services.shared.series.segment_writer import SegmentWriter
 from tests.contract.series_examples import (
     BARS,
     MINUTE,
