@@ -58,7 +58,8 @@ class Imports:
         kind: ImportKind = ImportKind.IMPORT,
     ) -> Published:
         """Raises InvalidRequest for files and claims that break a rule, AlreadyExists for a slug
-        or key that is taken, Conflict when another import was faster, TooManyImports."""
+        or key that is taken, KeySpent, Conflict when another import was faster,
+        TooManyImports."""
 
         async def admit(catalogue: CatalogueTransaction) -> str:
             # A key that is known may be a repetition.

@@ -200,6 +200,12 @@ class KeyReused(AlreadyExists):
     reason = "IDEMPOTENCY_KEY_REUSED"
 
 
+class KeySpent(Conflict):
+    """What it made was deleted since."""
+
+    reason = "IDEMPOTENCY_KEY_SPENT"
+
+
 class ImportOvertaken(Conflict):
     """Another import of the same dataset was published first."""
 

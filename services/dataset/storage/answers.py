@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from services.dataset.domain.catalogue import KeyReused, Publication, Published, Repeatable, Report
+from services.dataset.domain.catalogue import (
+    KeyReused,
+    KeySpent,
+    Publication,
+    Published,
+    Repeatable,
+    Report,
+)
 from services.dataset.domain.manifest import Manifest
 from services.dataset.storage.rows import dataset_of, report_of
 from services.dataset.storage.statements import Statements
@@ -19,7 +27,7 @@ from services.dataset.storage.statements import Statements
 
 class AnswerRows(Statements):
     async def answer(self, repeatable: Repeatable) -> Published | None:
-        row = await self._one("find_answer", {"key": repeatable.key})
+        row = await self._answer_row(repeatable.key)
         if row is None:
             return None
         if row["body_sha256"] != repeatable.body_sha256:
@@ -32,7 +40,16 @@ class AnswerRows(Statements):
         return Published(dataset=dataset_of(found, manifest), report=report_of(row["report"]))
 
     async def knows_key(self, key: str) -> bool:
-        return await self._one("find_answer", {"key": key}) is not None
+        return await self._answer_row(key) is not None
+
+    async def _answer_row(self, key: str) -> Mapping[str, Any] | None:
+        row = await self._one("find_answer", {"key": key})
+        if row and row["version"] is not None and row["deleted_at_ms"] is not None:
+            raise KeySpent(
+                f"The idempotency key {key!r} belongs to dataset {row['slug']} "
+                f"({row['dataset_id']}), which was deleted since: use another key."
+            )
+        return row
 
     async def keep_answer(self, repeatable: Repeatable, manifest: Manifest, report: Report) -> None:
         values = {"dataset_id": manifest.dataset_id, "version": manifest.version}

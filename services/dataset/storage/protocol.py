@@ -119,12 +119,13 @@ class CatalogueTransaction(Protocol):
 
     async def answer(self, repeatable: Repeatable) -> Published | None:
         """What was answered to this key; None also while its append is MERGING. Raises KeyReused
-        when it came with another body."""
+        when it came with another body, KeySpent when the dataset was deleted since."""
 
     async def keep_answer(self, repeatable: Repeatable, manifest: Manifest, report: Report) -> None:
         """Of an append that found nothing new. Raises KeyReused."""
 
-    async def knows_key(self, key: str) -> bool: ...
+    async def knows_key(self, key: str) -> bool:
+        """Raises KeySpent."""
 
     async def forget_answers(self) -> None:
         """Of keys that are too old."""

@@ -206,9 +206,10 @@ INSERT INTO dataset.dataset_versions (
 );
 
 -- name: find_answer
-SELECT body_sha256, dataset_id, version, report
-FROM dataset.idempotency
-WHERE key = %(key)s AND (version IS NULL OR created_at_ms > %(oldest_ms)s);
+SELECT i.body_sha256, i.dataset_id, i.version, i.report, d.slug, d.deleted_at_ms
+FROM dataset.idempotency i
+JOIN dataset.datasets d ON d.dataset_id = i.dataset_id
+WHERE i.key = %(key)s AND (i.version IS NULL OR i.created_at_ms > %(oldest_ms)s);
 
 -- name: insert_answer
 INSERT INTO dataset.idempotency AS i (

@@ -13,6 +13,7 @@ import pytest
 
 from services.dataset.app.order import PartBytes
 from services.dataset.app.places import TooManyImports
+from services.dataset.domain.catalogue import KeySpent
 from services.dataset.domain.updates import Update
 from services.shared.errors import AlreadyExists, DataLoss, NotFound, Unavailable
 from services.shared.postgres import Pool
@@ -98,6 +99,20 @@ async def test_a_key_is_good_for_a_day(migrated: Pool, tmp_path: Path) -> None:
             await service.run(order("daily", key="daily"), *files(1))
         other = await service.run(order("next_day", key="daily"), *files(2))
         assert await service.run(order("next_day", key="daily"), *files(2)) == other
+
+
+async def test_a_key_whose_dataset_was_deleted_is_refused_by_name_before_the_upload(
+    migrated: Pool, tmp_path: Path
+) -> None:
+    async with started(migrated, tmp_path) as service:
+        made = (await service.run(order("spent", key="spent"), *files(1))).dataset
+        await service.datasets.delete("spent", force=False)
+        said = f"'spent' belongs to dataset spent \\({made.dataset_id}\\), which was deleted since"
+        for sent in (files(1), ()):
+            with pytest.raises(KeySpent, match=said):
+                await service.run(order("spent", key="spent"), *sent)
+        again = await service.run(order("spent", key="unspent"), *files(1))
+        assert again.dataset.dataset_id != made.dataset_id
 
 
 async def test_a_clock_that_steps_back_stops_neither_versions_nor_deletes(
