@@ -19,7 +19,7 @@ from services.dataset.formats.columns import UNNAMED, Columns, columns_of
 from services.dataset.formats.content import Content
 from services.dataset.formats.decimals import POINT, Decimals
 from services.dataset.formats.options import Format, Kind, Options
-from services.dataset.formats.raw import Block
+from services.dataset.formats.raw import Block, block_bytes
 from services.dataset.formats.refusal import Places, named, refused
 from services.shared.errors import TooLarge
 
@@ -27,9 +27,6 @@ PARQUET: Final = b"PAR1"
 ARROW_FILE: Final = b"ARROW1"
 ARROW_STREAM: Final = b"\xff\xff\xff\xff"
 _PANDAS_INDEX: Final = "__index_level_0__"
-_BYTES: Final = 8 << 20
-_WIDE_BYTES: Final = 16 << 20  # fewer and longer batches where there are many columns
-_WIDE: Final = 200
 _SAMPLE_ROWS: Final = 1000
 
 
@@ -93,8 +90,7 @@ class ColumnarSource:
 
 
 def _rows_at_once(columns: int) -> int:
-    size = _WIDE_BYTES if columns > _WIDE else _BYTES
-    return max(1, size // (8 * max(1, columns)))
+    return max(1, block_bytes(columns) // (8 * max(1, columns)))
 
 
 class Slice(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import polars as pl
 
@@ -13,6 +13,15 @@ from services.dataset.formats.columns import Columns
 from services.dataset.formats.decimals import Decimals
 from services.dataset.formats.options import Format, Options
 from services.dataset.formats.refusal import Places
+
+_BLOCK: Final = 8 << 20
+_WIDE_BLOCK: Final = 16 << 20  # fewer and longer batches where there are many columns
+_WIDE: Final = 200
+
+
+def block_bytes(columns: int) -> int:
+    """How much of a file is read at once."""
+    return _WIDE_BLOCK if columns > _WIDE else _BLOCK
 
 
 @dataclass(frozen=True)

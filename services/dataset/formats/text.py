@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.dataset.formats.options import Options
+from services.dataset.formats.raw import block_bytes
 from services.dataset.formats.refusal import Int64s, Mask, Places, refuse_rows, refused
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -23,11 +24,9 @@ _NEWLINE, _SPACE, _QUOTE = 10, 32, 34
 _SEPARATORS: Final = ("\t", ";", ",")
 _NAMES: Final = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces", "|": "bars"}
 _SAMPLE_LINES: Final = 100
-_BLOCK: Final = 8 << 20
-_WIDE_BLOCK: Final = 16 << 20  # fewer and longer batches where there are many columns
-_WIDE: Final = 200
 _SAMPLE: Final = 1 << 20
 _LONGEST_LINE: Final = 4 << 20
+csv.field_size_limit(_LONGEST_LINE)
 _UNCLEAN: Final = (b"\0", b"\r", b'"')
 _BEGINS_BLANK: Final = re.compile(rb"\n[\x00-\x20]")
 
@@ -65,7 +64,7 @@ class TextFile:
     def pieces(self, *, header: int) -> Iterator[Piece]:
         start = self.data.find(self.newline, self.start) + 1 if header else self.start
         if start or not header:
-            size = _WIDE_BLOCK if len(self.first) > _WIDE else _BLOCK
+            size = block_bytes(len(self.first))
             yield from _pieces(self.data, self.newline, start, self.line + header, size)
 
     def sample(self, *, header: int) -> Piece:
@@ -157,7 +156,7 @@ def _first_line(data: mmap.mmap, newline: bytes, start: int) -> tuple[int, int]:
     """Where the first line that is not blank begins, and its number."""
     line = 1
     while start < len(data):
-        block = data[start : start + _BLOCK]
+        block = data[start : start + _SAMPLE]
         if found := re.search(rb"[^\x00-\x20]|\x00", block):
             line += block.count(newline, 0, found.start())
             return start + block.rfind(newline, 0, found.start()) + 1, line
@@ -168,11 +167,10 @@ def _first_line(data: mmap.mmap, newline: bytes, start: int) -> tuple[int, int]:
 
 def _pieces(data: mmap.mmap, newline: bytes, start: int, line: int, size: int) -> Iterator[Piece]:
     while start < len(data):
-        limit = start + size + _LONGEST_LINE
+        limit = start + size + _LONGEST_LINE + len(newline)
         end = data.find(newline, start + size, limit) + 1 or min(len(data), limit)
         piece = _piece(data[start:end], line, newline)
-        if end == limit < len(data) and not piece.data.endswith(newline):
-            _refuse_long_line(piece, newline)
+        _refuse_long_lines(piece, newline)
         yield piece
         start = end
         line += piece.lines
@@ -186,9 +184,15 @@ def _count(data: bytes, character: str) -> int:
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(character)))
 
 
-def _refuse_long_line(piece: Piece, newline: bytes) -> None:
-    line = piece.line + piece.data.count(newline)
-    raise refused(f"has more than {_LONGEST_LINE} bytes in line {line}: no row is that long")
+def _refuse_long_lines(piece: Piece, newline: bytes) -> None:
+    """From each line's start to the last end of a line that it may reach."""
+    start = 0
+    while len(piece.data) - start > _LONGEST_LINE:
+        end = piece.data.rfind(newline, start, start + _LONGEST_LINE + len(newline)) + 1
+        if not end:
+            line = piece.line + piece.data.count(newline, 0, start)
+            raise refused(f"has more than {_LONGEST_LINE} bytes (4 MiB) in line {line}")
+        start = end
 
 
 def _clean(piece: Piece, newline: bytes) -> tuple[bytes, Places]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.shared.errors import Stage1Error
-from tests.unit.dataset_formats.files import HEADER, Files
+from tests.unit.dataset_formats.files import HEADER, Files, values
 from tests.unit.dataset_formats.test_columnar import arrow_file, arrow_stream, parquet
 
 TABLE = pa.table({"timestamp_ms": [1_714_572_000_000], "A": [1.0]})
@@ -20,10 +20,11 @@ ROW = "2024-05-01,1,2,.5,1.5,7\n"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"Date," + b"1" * (10 << 20), "more than 4194304 bytes in line 1"),
-        (HEADER.encode() + b"1" * (10 << 20), "more than 4194304 bytes in line 2"),
-        (b"," * (2 << 20), "cannot be split into fields"),
-        (b"a" * 200_000 + b",b\n1,2\n", "cannot be split into fields"),
+        (b"Date," + b"1" * (10 << 20), "more than 4194304 bytes (4 MiB) in line 1"),
+        (HEADER.encode() + b"1" * (10 << 20), "more than 4194304 bytes (4 MiB) in line 2"),
+        (HEADER.encode() + b"1" * (5 << 20) + b"\n" + ROW.encode(), "(4 MiB) in line 2"),
+        (b"," * (2 << 20), "has 2097152 columns, and at most 2000 are taken"),
+        (b"a" * 200_000 + b",b\n1,2\n", "has column names longer than 127 bytes"),
         (b"Date,A" + b",x" * 5000 + b"\n", "has 5002 columns, and at most 2000 are taken"),
         ((HEADER + ROW).encode("utf-16-le"), "a NUL byte in line 1"),
         ((HEADER + ROW).encode("utf-32"), "UTF-16"),
@@ -98,3 +99,9 @@ def test_rules_are_kept_across_blocks(files: Files) -> None:
         content = header + "".join([*rows[:at], rows[at - 1], *rows[at:]])
         refusal = files.bars_refused(content)
         assert f"repeats the time of the row above it in 1 line: {at + 2}" in refusal
+
+
+def test_a_text_may_be_as_long_as_a_line(files: Files) -> None:
+    long = "x" * 200_000
+    parsed = files.indicators(f'Date,A,Note\n2024-05-01,1,"{long}"\n2024-05-02,2,{long}\n')
+    assert values(parsed, "Note") == [long, long]

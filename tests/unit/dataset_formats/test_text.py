@@ -39,7 +39,7 @@ def read_all(raw: bytes) -> list[bytes]:
 
 @contextmanager
 def cut_every(size: int) -> Iterator[None]:
-    with patch.object(text, "_BLOCK", size), patch.object(text, "_SAMPLE", size):
+    with patch.object(text, "block_bytes", lambda _: size), patch.object(text, "_SAMPLE", size):
         yield
 
 
@@ -84,6 +84,21 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory() -> None:
     with (
         patch.object(text, "_LONGEST_LINE", 1000),
         cut_every(100),
-        pytest.raises(FileRefused, match="more than 1000 bytes in line 3"),
+        pytest.raises(FileRefused, match="more than 1000 bytes .* in line 3"),
     ):
         read_all(raw)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), BLOCKS, st.booleans())
+def test_a_line_may_be_as_long_as_is_allowed_and_no_longer(
+    lengths: list[int], block: int, has_end: bool
+) -> None:
+    raw = b"\n".join(b"1" * length for length in lengths) + b"\n" * has_end
+    with patch.object(text, "_LONGEST_LINE", 40), cut_every(block):
+        long = [line for line, length in enumerate(lengths, 1) if length > 40]
+        if long:
+            with pytest.raises(FileRefused, match=rf"more than 40 bytes .* in line {long[0]}\."):
+                [*opened(raw).pieces(header=False)]
+        else:
+            pieces = [*opened(raw).pieces(header=False)]
+            assert b"".join(piece.data for piece in pieces) == raw
