@@ -121,6 +121,7 @@ class SeriesStore(Protocol):
     async def bounds(self, table: str) -> Bounds | None:
         """What lies in the store now, without reading its rows; None for no rows.
 
+        Later reads read that too, and nothing that was mapped before.
         With a longer key, rows that were written again may count twice.
         """
 

@@ -30,7 +30,6 @@ import pyarrow as pa
 import structlog
 
 from services.shared.arrow_stream import Piece, size_of
-from services.shared.errors import DataLoss
 from services.shared.failpoints import reach
 from services.shared.series import (
     TIME,
@@ -168,7 +167,7 @@ class ArrowFiles:
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[pa.RecordBatch]:
         selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(_driven(table, selection.pieces(stored=False))) as batches:
+        async with aclosing(_driven(selection.pieces(stored=False))) as batches:
             async for batch in batches:
                 yield batch
 
@@ -182,7 +181,7 @@ class ArrowFiles:
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[Piece]:
         selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(_driven(table, selection.pieces(stored=True))) as pieces:
+        async with aclosing(_driven(selection.pieces(stored=True))) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -212,21 +211,28 @@ class ArrowFiles:
             await self.write(into, rows)
 
     async def bounds(self, table: str) -> Bounds | None:
-        """Of the files, whatever is kept in memory of them. Raises DataLoss for damaged ones."""
-        found = await self._table(table)
-        segments = found.segments  # held: so no compaction takes their files away
-        try:
-            there = await in_thread(lambda: [found.loaded(each.path) for each in segments])
-        except FileNotFoundError as error:
-            if not found.dropped:
-                raise DataLoss(f"Table {table} has lost a segment.") from error
-        if found.dropped:
-            raise NoSuchTable(f"There is no table {table}.")
+        """Of the files as they are now, which is also what is read from then on.
+
+        Raises DataLoss for damaged and lost ones.
+        """
+        there = await self._read_anew(await self._table(table))
         if not there:
             return None
         first_ms = min(segment.first for segment in there)
         last_ms = max(segment.last for segment in there)
         return Bounds(sum(segment.covered_rows for segment in there), first_ms, last_ms)
+
+    async def _read_anew(self, table: Table) -> list[Segment]:
+        """Files may have been put in the place of others behind the back of this process."""
+        forget_mappings()
+        segments = table.segments  # held: so no compaction takes their files away
+        fresh = await in_thread(table.read_anew, segments)
+        async with self._naming:
+            if table.dropped:
+                raise NoSuchTable(f"Table {table.name} was dropped while it was read.")
+            if table.segments is segments and not table.compacting.locked():
+                table.segments = fresh
+        return fresh
 
     async def drop(self, table: str) -> None:
         check_table_name(table)
@@ -299,7 +305,7 @@ async def _grouped(batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[list
         yield group
 
 
-async def _driven(table: str, pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
+async def _driven(pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
     """A blocking iterator, driven in a thread: while a group is sent the next one is read."""
     ahead = asyncio.ensure_future(in_thread(_some, pieces))
     try:
@@ -307,8 +313,6 @@ async def _driven(table: str, pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
             ahead = asyncio.ensure_future(in_thread(_some, pieces))
             for piece in group:
                 yield piece
-    except FileNotFoundError:
-        raise NoSuchTable(f"Table {table} was dropped while it was read.") from None
     finally:
         ahead.cancel()
         await asyncio.wait([ahead])

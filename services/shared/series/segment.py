@@ -8,6 +8,7 @@ bytes a MiB; the rows themselves are only mapped.
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -26,6 +27,7 @@ from services.shared.errors import DataLoss, Stage1Error
 _MAGIC: Final = b"ARROW1\0\0"
 _END: Final = b"ARROW1"
 _PAGE: Final = 4096
+_PLACES: Final = ("offsets", "lengths", "starts", "first_ms", "last_ms")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +50,11 @@ class Segment:
         return int(self.lengths.sum())
 
     @property
+    def end(self) -> int:
+        """Of its last message; behind it the file has only what other programs look for."""
+        return int(self.offsets[-1] + self.lengths[-1])
+
+    @property
     def first_row(self) -> int:
         return named_rows(self.path)[0]
 
@@ -63,6 +70,12 @@ class Segment:
     @property
     def last(self) -> int:
         return int(self.last_ms[-1])
+
+
+def has_same_rows_at_same_places(one: Segment, other: Segment) -> bool:
+    return one.path == other.path and all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in _PLACES
+    )
 
 
 def named_rows(path: Path) -> tuple[int, int]:
@@ -118,15 +131,18 @@ def _messages(path: Path, mapped: pa.Buffer) -> Iterator[tuple[int, int]]:
     raise DataLoss(f"The segment {path} stops in the middle.")
 
 
-def _map(path: Path) -> pa.Buffer:
+def _map(path: Path, least: int = 1) -> pa.Buffer:
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < least:
+            raise DataLoss(f"The segment {path} is damaged: it ends after {size} bytes.")
         return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 @lru_cache(maxsize=64)
 def _mapped(segment: Segment) -> pa.Buffer:
     """Kept for the next reader: a fresh mapping costs as much again as reading it."""
-    return _map(segment.path)
+    return _map(segment.path, segment.end)
 
 
 forget_mappings = _mapped.cache_clear

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from services.shared.arrow_stream import CHUNK_BYTES, Assembler, Piece, size_of
 from services.shared.arrow_stream.scattered import FIXED_BYTES
-from services.shared.errors import DataLoss
-from services.shared.series import TIME, Rows, Span
+from services.shared.errors import DataLoss, Stage1Error
+from services.shared.series import TIME, NoSuchTable, Rows, Span
 from services.shared.series.columns import check_selection, readable, selected, times_of
 from services.shared.series.disk import sync_folder, write_whole
 from services.shared.series.merging import in_key_order
@@ -21,6 +21,7 @@ from services.shared.series.segment import (
     OpenSegment,
     Projection,
     Segment,
+    has_same_rows_at_same_places,
     load_segment,
     named_rows,
     read_now,
@@ -62,6 +63,27 @@ class Table:
         segment = self.loaded(path)
         self.segments = [*self.segments, segment]
         self.rows += segment.covered_rows
+
+    def read_anew(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Of the files as they are now. Raises DataLoss when one is damaged, lost or another."""
+        try:
+            return [self._read_anew(segment) for segment in segments]
+        except FileNotFoundError as error:
+            raise self.lost(error) from error
+
+    def _read_anew(self, known: Segment) -> Segment:
+        """What is as it was stays the same object: its readers keep its file from compaction."""
+        fresh = self.loaded(known.path)
+        if fresh.rows != known.rows:
+            raise DataLoss(
+                f"The segment {known.path} has {fresh.rows} rows instead of {known.rows}."
+            )
+        return known if has_same_rows_at_same_places(known, fresh) else fresh
+
+    def lost(self, error: FileNotFoundError) -> Stage1Error:
+        if self.dropped:
+            return NoSuchTable(f"Table {self.name} was dropped while it was read.")
+        return DataLoss(f"Table {self.name} has lost its file {error.filename}.")
 
     def loaded(self, path: Path) -> Segment:
         return load_segment(path, self.stored, TIME)
@@ -128,7 +150,16 @@ class Selection:
         check_selection(self.table.name, self.table.key, self.span, self.where)
 
     def pieces(self, *, stored: bool) -> Iterator[Piece]:
-        """Blocks on the disk. Stored messages where wanted and possible."""
+        """Blocks on the disk. Stored messages where wanted and possible.
+
+        Raises NoSuchTable when the table is dropped meanwhile, DataLoss for lost and short files.
+        """
+        try:
+            yield from self._pieces(stored)
+        except FileNotFoundError as error:
+            raise self.table.lost(error) from error
+
+    def _pieces(self, stored: bool) -> Iterator[Piece]:
         opened = [OpenSegment(segment, TIME) for segment in self.segments]
         if not self.table.has_index:
             yield from gathered(self._projected(self._merged(opened)))

@@ -110,8 +110,9 @@ async def test_bounds_of_a_table_that_is_dropped_meanwhile_say_so(tmp_path: Path
 async def test_bounds_of_a_table_that_has_lost_a_file_tell_the_loss(tmp_path: Path) -> None:
     async with arrow_files(tmp_path) as store:
         await small_writes(store, 3)
-        (tmp_path / "bars" / segments(tmp_path, "bars")[1]).unlink()
-        with pytest.raises(DataLoss, match="Table bars has lost a segment"):
+        lost = tmp_path / "bars" / segments(tmp_path, "bars")[1]
+        lost.unlink()
+        with pytest.raises(DataLoss, match=f"Table bars has lost its file {lost}"):
             await store.bounds("bars")
 
 
