@@ -175,6 +175,7 @@ class _Verification:
                 self._findings += strange
                 self._is_whole = False
                 return
+            await self._series.bounds(expected.table)  # what is on the disk now is to be judged
             rows = self._series.read(expected.table, expected.names, below_ms=expected.last_ms + 1)
             async with aclosing(rows), aclosing(_grouped(rows)) as groups:
                 async for group in groups:

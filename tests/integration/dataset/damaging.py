@@ -47,18 +47,21 @@ class Store:
     async def verified(self) -> VerifyReport:
         """By a process that has just started."""
         async with arrow_files(self.folder / "series") as series:
-            verifying = Verifying(
-                catalogue=PostgresCatalogue(self.pool, system_clock),
-                series=series,
-                spool=Spool(self.folder / "spool", 1 << 30),
-                places=Places(1),
-                sessions=exchange_sessions,
-            )
-            name = self.manifest.dataset_id
-            order = VerifyOrder(name=name, version=None, parts=(), sample_rows=0)
-            *_, report = [step async for step in verifying.run(order, nothing())]
-            assert isinstance(report, VerifyReport)
-            return report
+            return await self.verified_in(series)
+
+    async def verified_in(self, series: ArrowFiles) -> VerifyReport:
+        verifying = Verifying(
+            catalogue=PostgresCatalogue(self.pool, system_clock),
+            series=series,
+            spool=Spool(self.folder / "spool", 1 << 30),
+            places=Places(1),
+            sessions=exchange_sessions,
+        )
+        name = self.manifest.dataset_id
+        order = VerifyOrder(name=name, version=None, parts=(), sample_rows=0)
+        *_, report = [step async for step in verifying.run(order, nothing())]
+        assert isinstance(report, VerifyReport)
+        return report
 
     async def reasons(self) -> set[str]:
         return {finding.reason for finding in (await self.verified()).findings}

@@ -20,7 +20,7 @@ from services.dataset.storage.spool import Spool
 from services.shared.clock import system_clock
 from services.shared.errors import DataLoss, InvalidRequest, NotFound
 from services.shared.postgres import Pool
-from services.shared.series.arrow_files import arrow_files
+from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from tests.integration.dataset.damaging import Store, nothing, published_store, rewritten
 
 
@@ -127,6 +127,50 @@ class TestRows:
         (finding,) = (await store.verified()).findings
         assert finding.reason == "COLUMNS"
         assert "'venue'" in finding.message
+
+
+class TestFilesOfARunningService:
+    """Damaged after the service has read and mapped them."""
+
+    @pytest.fixture
+    async def series(self, store: Store) -> AsyncIterator[ArrowFiles]:
+        async with arrow_files(store.folder / "series") as series:
+            assert (await store.verified_in(series)).findings == ()
+            yield series
+
+    async def test_a_file_in_the_place_of_another_is_judged(
+        self, store: Store, series: ArrowFiles
+    ) -> None:
+        (segment,) = store.segments(store.manifest.ohlcv_measurement)
+        content = segment.read_bytes()
+        half = len(content) // 2
+        replace_file(segment, content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
+        found = {finding.reason for finding in (await store.verified_in(series)).findings}
+        assert {"CONTENT_HASH", "BLOCK_HASH"} <= found
+        replace_file(segment, content)
+        assert (await store.verified_in(series)).findings == ()
+
+    @pytest.mark.parametrize("left", [None, 0, 5000])
+    async def test_a_file_that_is_gone_or_shorter_is_named(
+        self, store: Store, series: ArrowFiles, left: int | None
+    ) -> None:
+        (segment,) = store.segments(store.manifest.indicator_measurement)
+        content = segment.read_bytes()
+        if left is None:
+            segment.unlink()
+        else:
+            replace_file(segment, content[:left])
+        (finding,) = (await store.verified_in(series)).findings
+        assert finding.reason == "UNREADABLE"
+        assert str(segment) in finding.message
+        replace_file(segment, content)
+        assert (await store.verified_in(series)).findings == ()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    aside = path.with_name("copy")
+    aside.write_bytes(content)
+    aside.replace(path)
 
 
 class TestRecords:
