@@ -17,6 +17,7 @@ FORMATS: Final = (
     *("auto", "tssb_market", "tssb_database", "csv", "parquet", "arrow"),
     *("binance_klines", "kraken_ohlcvt", "metatrader", "histdata"),
 )
+_TABS: Final = {"tab": "\t", r"\t": "\t"}
 PART_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "format": {"type": click.Choice(FORMATS), "help": "layout; guessed without"},
     "zone": {"help": "IANA time zone of its times; UTC without"},
@@ -29,7 +30,10 @@ PART_OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "type": click.Choice(["auto", "hhmm", "hhmmss"]),
         "help": "of numeric times of day",
     },
-    "separator": {"help": "one character; guessed without"},
+    "separator": {
+        "callback": lambda _context, _option, text: _TABS.get(text, text),
+        "help": "one character, or tab; guessed without",
+    },
     "decimal": {
         "type": click.Choice([".", ","]),
         "help": "what parts whole from fraction; guessed without",

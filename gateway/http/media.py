@@ -73,6 +73,4 @@ def _of_no_type(request: Request) -> Request:
 
 def _is_empty(headers: Headers) -> bool:
     """Some clients state a type for the body that they do not send."""
-    if "content-length" in headers:
-        return headers["content-length"] == "0"
-    return "transfer-encoding" not in headers and "content-type" not in headers
+    return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers

@@ -33,6 +33,10 @@ def verify_order(request: pb.VerifyDatasetRequest, max_bytes: int) -> VerifyOrde
         checks.refuse("header.parts", f"are {', '.join(tables)}: at most one of each is compared")
     checks.between("header.version", header.version, 0, 2**31 - 1)
     checks.between("header.sample_rows", header.sample_rows, 0, 2**53)
+    if not parts:
+        for name in ("sample_rows", "partial"):
+            if getattr(header, name):
+                checks.refuse(f"header.{name}", "is about files, and there are none")
     order = VerifyOrder(
         name=checks.name("header.dataset", header.dataset),
         version=header.version or None,

@@ -106,6 +106,13 @@ class TestFiles:
         with pytest.raises(InvalidRequest, match="at most one of each"):
             await self.verify(euro, self.header(OHLCV, OHLCV))
 
+    async def test_what_is_said_of_files_is_refused_without_files(self, euro: Client) -> None:
+        header = self.header(sample=5)
+        header.partial = True
+        said = "header.sample_rows is about files.*; header.partial is about files"
+        with pytest.raises(InvalidRequest, match=said):
+            await self.verify(euro, header)
+
     async def test_a_version_that_is_not_there_is_named(self, euro: Client) -> None:
         header = import_pb2.VerifyHeader(dataset="euro", version=9)
         with pytest.raises(NotFound, match="version 9 of a dataset euro"):

@@ -135,6 +135,27 @@ async def test_no_body_of_whatever_type_is_a_verification_without_files(media_ty
     assert not told.header.parts
 
 
+async def test_a_type_without_any_length_is_no_body_either() -> None:
+    told = example(ToldDatasets, REPORT)
+    async with before(told) as client:
+        headers = {"content-type": "application/json"}
+        request = client.build_request("POST", "/api/datasets/a/verify", headers=headers)
+        del request.headers["content-length"]
+        answer = await client.send(request)
+    assert answer.status_code == 200, answer.text
+    assert not told.header.parts
+
+
+@pytest.mark.parametrize("query", ["sample_rows=7", "partial=true"])
+async def test_what_is_said_of_files_is_refused_without_files(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    answer = await client.post(f"/api/datasets/eurusd_1h/verify?{query}")
+    refusal(answer, 400, "INVALID_REQUEST")
+    said = f"{query.partition('=')[0]} is about files, and there are none."
+    assert answer.json()["error"] == said
+
+
 async def test_a_form_without_parts_is_a_verification_without_files() -> None:
     told = example(ToldDatasets, REPORT)
     async with before(told) as client:

@@ -25,9 +25,16 @@ def event(kind: str, data: object) -> str:
 PROGRESS = event("progress", {"rows": 5, "total_rows": 10})
 
 
+@pytest.fixture
+def bars(tmp_path: Path) -> Path:
+    path = tmp_path / "bars.csv"
+    path.write_text("the bars", "utf-8")
+    return path
+
+
 @pytest.mark.parametrize(("found", "code"), [(SOUND, 0), (UNSOUND, 8)])
 def test_a_version_that_is_not_as_it_should_be_has_a_code_of_its_own(
-    found: dict[str, Any], code: int, capfd: pytest.CaptureFixture[str]
+    found: dict[str, Any], code: int, bars: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[str, str]] = []
 
@@ -36,7 +43,8 @@ def test_a_version_that_is_not_as_it_should_be_has_a_code_of_its_own(
         call.events(PROGRESS + event("report", found))
 
     with answering(answer) as url:
-        arguments = ["dataset", "verify", "a", "--version", "2", "--sample", "5", "--partial"]
+        arguments = ["dataset", "verify", "a", "--version", "2", "--ohlcv", str(bars)]
+        arguments += ["--sample", "5", "--partial"]
         assert run([*arguments, "-o", "json", "--url", url]) == code
     path = "/api/datasets/a/verify?version=2&sample_rows=5&partial=true"
     assert asked == [(path, "text/event-stream")]
@@ -45,9 +53,29 @@ def test_a_version_that_is_not_as_it_should_be_has_a_code_of_its_own(
     assert shown.err == ("1 thing is not as it should be.\n" if code else "")
 
 
-def test_files_go_along_and_say_how_they_are_read(tmp_path: Path) -> None:
-    bars = tmp_path / "bars.csv"
-    bars.write_text("the bars", "utf-8")
+@pytest.mark.parametrize("option", [["--sample", "5"], ["--partial"]])
+def test_what_is_said_of_files_is_refused_without_files(
+    option: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["dataset", "verify", "a", *option]) == ExitCode.USAGE
+    assert f"'{option[0]}' is about files" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("written", ["tab", r"\t", "\t"])
+def test_a_tab_can_be_written_as_people_write_it(written: str, bars: Path) -> None:
+    sent: list[bytes] = []
+
+    def answer(call: Call) -> None:
+        sent.append(call.body)
+        call.events(event("report", SOUND))
+
+    with answering(answer) as url:
+        arguments = ["dataset", "verify", "a", "--ohlcv", str(bars), "--ohlcv-separator", written]
+        assert run([*arguments, "--url", url]) == ExitCode.OK
+    assert b'name="ohlcv_separator"\r\n\r\n\t\r\n' in sent[0]
+
+
+def test_files_go_along_and_say_how_they_are_read(bars: Path) -> None:
     sent: list[bytes] = []
 
     def answer(call: Call) -> None:

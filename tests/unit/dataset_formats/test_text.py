@@ -84,7 +84,7 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory() -> None:
     with (
         patch.object(text, "_LONGEST_LINE", 1000),
         cut_every(100),
-        pytest.raises(FileRefused, match="more than 1000 bytes .* in line 3"),
+        pytest.raises(FileRefused, match=r"more than 1000 bytes .* in line 3"),
     ):
         read_all(raw)
 

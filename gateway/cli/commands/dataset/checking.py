@@ -48,6 +48,9 @@ def verify(
     """Read a version back whole and hold it against its manifest, and against its files."""
     params = {"version": version, "sample_rows": sample, "partial": partial or None}
     files = {"ohlcv": ohlcv, "indicators": indicators}
+    if (sample or partial) and not (ohlcv or indicators):
+        option = "--sample" if sample else "--partial"
+        raise click.UsageError(f"'{option}' is about files: give '--ohlcv' or '--indicators'.")
     with Api(url) as api, ExitStack() as stack:
         found = _report(
             api,
