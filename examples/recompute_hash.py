@@ -70,6 +70,8 @@ def content_hash(folder: Path, manifest: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv[1:]) != 1:
+        sys.exit("Usage: python examples/recompute_hash.py FOLDER")
     folder = Path(sys.argv[1])
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     found = content_hash(folder, manifest)

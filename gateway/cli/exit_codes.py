@@ -34,7 +34,7 @@ MEANINGS: Final = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.NOT_FOUND: "there is no such dataset, run or simulation",
     ExitCode.CONFLICT: "it exists already, or its state forbids this",
-    ExitCode.REFUSED: "the input breaks a rule; nothing was stored",
+    ExitCode.REFUSED: "the input breaks a rule, nothing was stored; or a file cannot be written",
     ExitCode.UNAVAILABLE: "Stage1 cannot be reached or is not ready",
     ExitCode.NOT_COMPLETED: "the run or simulation failed or was cancelled",
     ExitCode.FINDINGS: "verify, fsck: something is not as it should be",

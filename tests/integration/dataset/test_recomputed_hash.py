@@ -31,6 +31,13 @@ FORMS: dict[str, Callable[[pa.Table, Path], object]] = {
 }
 
 
+def test_the_script_without_a_folder_says_what_it_takes() -> None:
+    command = [sys.executable, recompute_hash.__file__]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Usage: python examples/recompute_hash.py FOLDER\n"
+
+
 def tables() -> tuple[pa.Table, pa.Table]:
     times = hourly(ROWS)
     phases = np.array(["", "até", 'a "quoted", \\ text', None, "NA"] * (ROWS // 5), dtype=object)

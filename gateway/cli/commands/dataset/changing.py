@@ -18,7 +18,7 @@ from gateway.cli.uploads import pairs
 @click.command(epilog=exit_codes())
 @click.argument("name")
 @click.option("--symbol")
-@click.option("--granularity")
+@click.option("--granularity", help="As the bars are apart, except under the calendar observed.")
 @click.option("--source")
 @click.option("--metadata", multiple=True, metavar="NAME=TEXT", help="To set; repeatable.")
 @click.option("--remove-metadata", multiple=True, metavar="NAME", help="Repeatable.")
