@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -27,6 +29,14 @@ from services.shared.errors import DataLoss, Stage1Error
 _MAGIC: Final = b"ARROW1\0\0"
 _END: Final = b"ARROW1"
 _PAGE: Final = 4096
+_DAMAGE: Final = (
+    Stage1Error,
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    IndexError,
+    struct.error,
+)
 _PLACES: Final = ("offsets", "lengths", "starts", "first_ms", "last_ms")
 
 
@@ -86,11 +96,17 @@ def named_rows(path: Path) -> tuple[int, int]:
 
 def load_segment(path: Path, schema: pa.Schema, time: str) -> Segment:
     """Raises DataLoss when the file is not what was written, FileNotFoundError when it is gone."""
-    try:
+    with _damage_is_told(path):
         return _loaded(path, schema, time)
+
+
+@contextmanager
+def _damage_is_told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (DataLoss, FileNotFoundError):
         raise
-    except (Stage1Error, pa.ArrowException, OSError, ValueError, IndexError) as error:
+    except _DAMAGE as error:
         raise DataLoss(f"The segment {path} is damaged.") from error
 
 
@@ -164,8 +180,27 @@ class Projection:
         """First and last place of columns that lie beside each other."""
         self._types = [field.type for field in self.schema]
 
-    def arrays(self, ipc: pa.Buffer, layout: Layout) -> list[pa.Array]:
-        """The columns of one message, in place."""
+    def batch(self, ipc: pa.Buffer) -> pa.RecordBatch:
+        """Of one message, in place and read."""
+        layout = read_layout(memoryview(ipc))
+        for first, last in self.stretches:
+            numbers = self.buffers[first], self.buffers[last] + self.extra[last]
+            begin, end = layout.offsets[list(numbers)].tolist()
+            _touch(ipc.slice(begin, end + int(layout.lengths[numbers[1]]) - begin))
+        return pa.RecordBatch.from_arrays(self._arrays(ipc, layout), schema=self.schema)
+
+    def values(self, ipc: pa.Buffer, start: int, stop: int) -> list[pa.Buffer] | None:
+        size = FIXED_BYTES * (stop - start)
+        layout = read_layout(memoryview(ipc))
+        if layout.null_counts[self.columns].any():
+            return None
+        begins = layout.offsets[self.buffers + 1] + FIXED_BYTES * start
+        for first, last in self.stretches:
+            end = int(begins[last]) + size
+            _touch(ipc.slice(int(begins[first]), end - int(begins[first])))
+        return [ipc.slice(begin, size) for begin in begins.tolist()]
+
+    def _arrays(self, ipc: pa.Buffer, layout: Layout) -> list[pa.Array]:
         offsets, lengths = layout.offsets.tolist(), layout.lengths.tolist()
         nulls = layout.null_counts[self.columns].tolist()
         columns = zip(self._types, self.buffers.tolist(), self.extra.tolist(), nulls, strict=True)
@@ -199,35 +234,26 @@ class OpenSegment:
 
     def batch(self, position: int) -> pa.RecordBatch:
         """Mapped; `read_now` reads of it what is wanted."""
-        return pa.ipc.read_record_batch(self._ipc(position), self.segment.schema)
+        ipc = self._ipc(position)
+        with _damage_is_told(self.segment.path):
+            return pa.ipc.read_record_batch(ipc, self.segment.schema)
 
     def projected(
         self, position: int, start: int, stop: int, projection: Projection
     ) -> pa.RecordBatch:
         """Rows [start, stop) of some columns; the others are not even looked for."""
         ipc = self._ipc(position)
-        layout = read_layout(memoryview(ipc))
-        for first, last in projection.stretches:
-            numbers = projection.buffers[first], projection.buffers[last] + projection.extra[last]
-            begin, end = layout.offsets[list(numbers)].tolist()
-            _touch(ipc.slice(begin, end + int(layout.lengths[numbers[1]]) - begin))
-        arrays = projection.arrays(ipc, layout)
-        batch = pa.RecordBatch.from_arrays(arrays, schema=projection.schema)
+        with _damage_is_told(self.segment.path):
+            batch = projection.batch(ipc)
         return batch.slice(start, stop - start)
 
     def values(
         self, position: int, start: int, stop: int, projection: Projection
     ) -> list[pa.Buffer] | None:
         """Of columns of eight bytes a row where they lie, read; None when there are nulls."""
-        ipc, size = self._ipc(position), FIXED_BYTES * (stop - start)
-        layout = read_layout(memoryview(ipc))
-        if layout.null_counts[projection.columns].any():
-            return None
-        begins = layout.offsets[projection.buffers + 1] + FIXED_BYTES * start
-        for first, last in projection.stretches:
-            end = int(begins[last]) + size
-            _touch(ipc.slice(int(begins[first]), end - int(begins[first])))
-        return [ipc.slice(begin, size) for begin in begins.tolist()]
+        ipc = self._ipc(position)
+        with _damage_is_told(self.segment.path):
+            return projection.values(ipc, start, stop)
 
     def _ipc(self, position: int) -> pa.Buffer:
         segment = self.segment

@@ -20,7 +20,7 @@ from services.shared.series import TIME, Bounds, NoSuchTable, Rows, TableDiffers
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
 from services.shared.series.disk import DiskFull, StoreInUse
 from services.shared.series.merging import in_key_order
-from services.shared.series.segment import OpenSegment, load_segment
+from services.shared.series.segment import OpenSegment, forget_mappings, load_segment
 from services.shared.series.segment_writer import SegmentWriter
 from tests.contract.series_examples import (
     BARS,
@@ -335,6 +335,29 @@ async def test_a_file_shorter_than_its_rows_is_told(
     message = f"The segment {segment} is damaged: it ends after {left} bytes"
     with pytest.raises(DataLoss, match=message):
         _ = [piece async for piece in store.read_pieces(table, columns)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "stored"), [(None, False), (["market", "index"], False), (["close"], True)]
+)
+async def test_a_byte_changed_anywhere_gives_rows_or_a_loss_that_names_the_file(
+    store: ArrowFiles, root: Path, columns: list[str] | None, stored: bool
+) -> None:
+    table = await with_bars(store, bars(0, 50))
+    (segment,) = root.joinpath(table).glob("0*.arrow")
+    content = segment.read_bytes()
+    told = []
+    for place in range(8, len(content), 3):
+        changed = content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+        replace_file(segment, changed)
+        forget_mappings()
+        try:
+            read = store.read_pieces if stored else store.read
+            _ = [piece async for piece in read(table, columns)]
+        except DataLoss as error:
+            told.append(str(error))
+    assert len(told) > 10
+    assert set(told) == {f"The segment {segment} is damaged."}
 
 
 async def test_bounds_make_readers_see_the_files_of_now(store: ArrowFiles, root: Path) -> None:
