@@ -49,7 +49,7 @@ class Columns:
 
     @property
     def texts(self) -> frozenset[str]:
-        """Those that are no values: of a text file read as text, or as integers where they count."""
+        """Those that are no values: read as text, or as integers where they are such."""
         return frozenset((*self.times, *([] if self.market is None else [self.market])))
 
     @property

@@ -56,9 +56,9 @@ class Options:
     `columns` maps our name to the file's, both for prices (`close` to `Last`) and to rename a
     column on the way in. `text_columns` are kept as text though they hold numbers. `decimal` is
     a point or a comma, `member` a file of a zip archive. `is_intraday`: the bars are known to be
-    shorter than a day, so that rows at midnight are no sessions. `max_bytes` bounds the file and what
-    comes out of its compression; `max_ratio` bounds the expansion of whatever is larger than
-    16 MiB.
+    shorter than a day, so that rows at midnight are no sessions. `max_bytes` bounds the file and
+    what comes out of its compression; `max_ratio` bounds the expansion of whatever is larger
+    than 16 MiB.
     """
 
     format: Format = Format.AUTO
