@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from services.dataset.domain.columns import ColumnType, Table
 from services.dataset.domain.manifest import Manifest, measurement, rows_of, watermark
+from services.shared.arrow_stream import size_of
 from services.shared.canonical import (
     BLOCK_ROWS,
     TableHash,
@@ -31,6 +32,7 @@ from services.shared.series.disk import in_thread
 
 _WIDE: Final = 128  # columns; a block of so many has 64 MiB
 _GROUP: Final = 64
+_HASHED_BYTES: Final = 64 << 20  # of blocks under way, beside the one that is being read
 
 Columns = tuple[tuple[str, Canonical], ...]
 Block = list[pa.RecordBatch]
@@ -107,7 +109,7 @@ async def stream_hash(
     try:
         async for batch in batches:
             for block in blocks.add(batch):
-                if len(under_way) == 2:
+                while len(under_way) >= _at_once(block):
                     hashes.append(await under_way.pop(0))
                 under_way.append(asyncio.create_task(in_thread(block_hash, block, columns)))
         while under_way:
@@ -118,6 +120,11 @@ async def stream_hash(
     if blocks.rows:
         hashes.append(await in_thread(block_hash, blocks.rest, columns))
     return TableHash(columns=columns, block_hashes=tuple(hashes), rows=rows)
+
+
+def _at_once(block: Block) -> int:
+    """One of large blocks: a store's rows may have to be held in memory."""
+    return 2 if 2 * sum(size_of(batch) for batch in block) <= _HASHED_BYTES else 1
 
 
 class Blocks:
