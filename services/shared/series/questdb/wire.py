@@ -33,6 +33,7 @@ SECONDS: Final = 30.0
 """Without a byte; a query that changes many rows may take `LONG_SECONDS`."""
 LONG_SECONDS: Final = 600.0
 THREADS: Final = 32
+_PIECE_BYTES: Final = 256 << 10
 _PAUSES: Final = (0.05, 0.2, 0.8, 2.0)
 _LONGEST_QUERY: Final = 32_000  # characters of the path; the server hangs up at 32,224
 _PLAIN: Final = ',()"*'
@@ -85,7 +86,7 @@ class Call:
         self._connection: HTTPConnection | None = None
         self._is_given_up = False
 
-    def answer(self, connection: HTTPConnection, headers: dict[str, str]) -> tuple[int, bytes]:
+    def answer(self, connection: HTTPConnection, headers: dict[str, str]) -> tuple[int, pa.Buffer]:
         """Blocks. The connection can be used again, or is closed where this raises."""
         self._connection = connection
         try:
@@ -137,7 +138,7 @@ class Wire:
     ) -> list[list[Any]]:
         """Of a query, or none of a statement. Raises NoSuchTable for `table`."""
         body = await self._asked("/exec", {"query": query}, table, seconds)
-        rows: list[list[Any]] = json.loads(body).get("dataset", [])
+        rows: list[list[Any]] = json.loads(body.to_pybytes()).get("dataset", [])
         return rows
 
     async def arrow(self, query: str, *, table: str, most: int | None = None) -> pa.Table:
@@ -153,7 +154,7 @@ class Wire:
         table: str,
         seconds: float,
         most: int | None = None,
-    ) -> bytes:
+    ) -> pa.Buffer:
         target = f"{path}?{urlencode(asked, safe=_PLAIN, quote_via=quote_plus)}"
         if len(target) > _LONGEST_QUERY:
             raise InvalidRequest([Violation("columns", "are too many for one query of QuestDB")])
@@ -170,21 +171,23 @@ class Wire:
                 if status == HTTPStatus.OK:
                     return body
                 if status not in _LATER or pause is None:
-                    raise refusal(body.decode("utf-8", "replace"), table=table, status=status)
+                    raise refusal(
+                        body.to_pybytes().decode("utf-8", "replace"), table=table, status=status
+                    )
             await asyncio.sleep(pause)
         raise AssertionError("The last attempt returns or raises.")
 
     def _away(self, why: str) -> Unavailable:
         return Unavailable("QuestDB does not answer; the same call may work later.", cause=why)
 
-    async def _answered(self, call: Call) -> tuple[int, bytes]:
+    async def _answered(self, call: Call) -> tuple[int, pa.Buffer]:
         try:
             return await self.in_thread(lambda: self._get(call))
         except asyncio.CancelledError:
             call.give_up()
             raise
 
-    def _get(self, call: Call) -> tuple[int, bytes]:
+    def _get(self, call: Call) -> tuple[int, pa.Buffer]:
         connection = self._idle_connection()
         if connection is not None:
             try:
@@ -195,7 +198,7 @@ class Wire:
                 self._close_idle()  # one that hung up has hung up on all
         return self._answer(self._new_connection(), call)
 
-    def _answer(self, connection: HTTPConnection, call: Call) -> tuple[int, bytes]:
+    def _answer(self, connection: HTTPConnection, call: Call) -> tuple[int, pa.Buffer]:
         answer = call.answer(connection, self.address.headers)
         self._idle.append(connection)
         return answer
@@ -216,10 +219,11 @@ class Wire:
         return kind(str(self.address.parts.hostname), self.address.port)
 
 
-def _read(reply: HTTPResponse, most: int | None) -> bytes:
-    if most is None:
-        return reply.read()
-    body = reply.read(most + 1)
-    if len(body) > most:
-        raise AnswerTooLong
-    return body
+def _read(reply: HTTPResponse, most: int | None) -> pa.Buffer:
+    """Piece by piece: `reply.read()` holds all of it twice."""
+    body = pa.BufferOutputStream()
+    while piece := reply.read(_PIECE_BYTES):
+        body.write(piece)
+        if most is not None and body.tell() > most:
+            raise AnswerTooLong
+    return body.getvalue()
