@@ -7,16 +7,24 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.unit.cli.scripted_server import Call, answering
 
+# Ctrl-C is ignored by what a session in the background starts.
+_INTERRUPTIBLE: Final = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("gateway.cli", run_name="__main__", alter_sys=True)
+"""
+
 
 def interrupted(url: str, asked: threading.Event, *arguments: str) -> tuple[int, str]:
     """How a command ends, and what it says, when Ctrl-C comes once `asked` is set."""
     with subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", *arguments, "--url", url],
+        [sys.executable, "-c", _INTERRUPTIBLE, *arguments, "--url", url],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
