@@ -54,7 +54,8 @@ async def test_a_watch_goes_on_over_its_deadline_where_it_was() -> None:
         asyncio.timeout(30),
         client.stream("GET", "/api/datasets/events?dataset=a") as answer,
     ):
-        async for line in answer.aiter_lines():
+        lines = answer.aiter_lines()  # kept: a generator that goes away closes the connection
+        async for line in lines:
             if line == "id: 9":
                 break
         await told.asked_twice.wait()
