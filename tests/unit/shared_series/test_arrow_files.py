@@ -41,17 +41,6 @@ from tests.contract.series_store import SeriesStoreContract
 NUMBERS = pa.schema([(TIME, pa.int64()), *((f"c{i}", pa.float64()) for i in range(20))])
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("series")
-
-
-@pytest.fixture(scope="module")
-async def store(root: Path) -> AsyncIterator[ArrowFiles]:
-    async with arrow_files(root) as opened:
-        yield opened
-
-
 class TestArrowFiles(SeriesStoreContract):
     pass
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,6 @@ from tests.contract.series_examples import (
     rows_of,
     with_bars,
 )
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("series")
-
-
-@pytest.fixture(scope="module")
-async def store(root: Path) -> AsyncIterator[ArrowFiles]:
-    async with arrow_files(root) as opened:
-        yield opened
 
 
 def replace_file(path: Path, content: bytes) -> None:
