@@ -16,9 +16,9 @@ _MINUTE_MS = 60_000
 _START_MS = 1_500_000_000_000
 
 
-def _bars(rows: int, *, first: str = "timestamp_ms") -> list[str]:
+def _bars(rows: int) -> list[str]:
     lines = [f"{_START_MS + i * _MINUTE_MS},1.5,2,1,{1 + i % 9 / 10:.1f},7" for i in range(rows)]
-    return [f"{first},open,high,low,close,volume", *lines]
+    return ["timestamp_ms,open,high,low,close,volume", *lines]
 
 
 def test_whole_times_that_become_dates_are_refused_by_line(files: Files) -> None:
