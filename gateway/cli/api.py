@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -11,6 +10,7 @@ import click
 import httpx
 import orjson
 
+from gateway.cli import refusals
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.failure import Failure
 
@@ -132,21 +132,11 @@ def _reached(url: str) -> Iterator[None]:
 def _refused(response: httpx.Response) -> Failure:
     is_ours = response.headers.get("content-type", "").startswith("application/json")
     said = orjson.loads(response.content) if is_ours else None
-    sentence = said.get("error") if isinstance(said, dict) else None
-    sentence = sentence and _by_options(sentence)
-    sentence = sentence or f"{response.url} answers {response.status_code}: it is no Stage1."
+    foreign = f"{response.url} answers {response.status_code}: it is no Stage1."
     fallback = ExitCode.REFUSED if response.is_client_error else ExitCode.INTERNAL
-    return Failure(sentence, _CODES.get(httpx.codes(response.status_code), fallback))
-
-
-def _by_options(sentence: str) -> str:
-    """Fields that the command has options for are called by them."""
-    context = click.get_current_context(silent=True)
-    for option in context.command.params if context else ():
-        if isinstance(option, click.Option):
-            named = rf"(?:^|(?<=; )){option.name}(?= )"
-            sentence = re.sub(named, max(option.opts, key=len), sentence)
-    return sentence
+    return Failure(
+        refusals.sentence(said) or foreign, _CODES.get(httpx.codes(response.status_code), fallback)
+    )
 
 
 def _patience(is_long: bool) -> httpx.Timeout:

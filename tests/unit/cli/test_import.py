@@ -64,14 +64,3 @@ def test_a_target_looks_ahead_at_least_a_bar(bars: str, capfd: pytest.CaptureFix
     arguments = ["dataset", "import", "a", "--symbol", "X", "--ohlcv", bars]
     assert run([*arguments, "--target", "TGT:0"]) == ExitCode.USAGE
     assert "'TGT:0'" in capfd.readouterr().err
-
-
-def test_a_refused_field_is_called_by_its_option(
-    bars: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    body = {"error": "ohlcv_zone is missing: say ohlcv_zone; dataset_id is no UUID; zone is odd."}
-    arguments = ["dataset", "import", "a", "--symbol", "X", "--ohlcv", bars]
-    with answering(lambda call: call.json(400, body)) as url:
-        assert run([*arguments, "--url", url]) == ExitCode.REFUSED
-    said = "--ohlcv-zone is missing: say ohlcv_zone; --dataset-id is no UUID; zone is odd."
-    assert said in capfd.readouterr().err

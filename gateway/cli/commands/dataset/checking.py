@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gateway.cli import output, progress
+from gateway.cli import output, progress, refusals
 from gateway.cli.api import Api, url_option
 from gateway.cli.events import parse
 from gateway.cli.exit_codes import ExitCode
@@ -73,7 +73,7 @@ def _report(api: Api, path: str, **request: Any) -> Any:
             if event.kind == "report":
                 return event.data
             if event.kind == "refused":
-                raise Failure(event.data["error"], ExitCode.INTERNAL)
+                raise Failure(refusals.sentence(event.data), ExitCode.INTERNAL)
             if event.kind == "progress":
                 bar.update(task, completed=event.data["rows"], total=event.data["total_rows"])
     raise Failure("The verification ended without a report.", ExitCode.UNAVAILABLE)
