@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from gateway.http.problems import rule
 from services.shared import errors
 from services.shared.errors import InvalidRequest, Stage1Error, Violation
 
@@ -44,7 +45,6 @@ _STATUS: Final[Mapping[type[Stage1Error], HTTPStatus]] = {
 }
 _RETRY_LATER: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _DISK_FULL: Final = "DISK_FULL"  # Exhausted like others, but no caller's fault
-_MOST_SHOWN: Final = 50
 # What the framework refuses before a handler is reached.
 _REASONS: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "NO_SUCH_PATH",
@@ -107,22 +107,9 @@ async def _malformed(request: Request, error: Exception) -> Response:
 def _violation(problem: Mapping[str, Any]) -> Violation:
     """`("body", "walk_config", "train_size")` is walk_config.train_size to the caller."""
     where = [str(step) for step in problem["loc"][1:]]
-    message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "json_invalid":
         return Violation("body", f"is not JSON: {problem['ctx']['error']} at {where[0]}")
-    if problem["type"] == "extra_forbidden":
-        message = "is not known here"
-    message = as_predicate(message, problem["input"])
-    return Violation(".".join(where) or str(problem["loc"][0]), message)
-
-
-def as_predicate(message: str, given: object) -> str:
-    """pydantic's "Input should be …" reads on after a field's name as "is 200, and must be …"."""
-    rule = message.removeprefix("Input should ")
-    if rule == message:
-        return {"Field required": "is missing"}.get(message, message)
-    shown = repr(given) if isinstance(given, int | float | str) else ""
-    return f"is {shown}, and must {rule}" if 0 < len(shown) <= _MOST_SHOWN else f"must {rule}"
+    return Violation(".".join(where) or str(problem["loc"][0]), rule(problem))
 
 
 def _is_full_disk(cause: BaseException | None) -> bool:

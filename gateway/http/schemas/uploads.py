@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import UploadFile
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from starlette.datastructures import UploadFile as SentFile
 
 from gateway.http.schemas.common import Asked, Milliseconds, Version
 from gateway.http.schemas.datasets import Gap, Table
@@ -39,6 +40,17 @@ Calendar = Annotated[
         description="24x7, 24x5_fx, observed, auto, or the code of an exchange as XNYS.",
     ),
 ]
+_MOST_SHOWN: Final = 50
+
+
+def _sent(value: Any) -> Any:
+    if not isinstance(value, SentFile):
+        shown = repr(value) if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]!r}…"
+        raise ValueError(f"is the text {shown}, and must be a file")
+    return value
+
+
+File = Annotated[UploadFile, BeforeValidator(_sent)]
 _NEW_VERSION: Final = "UUID or slug, to publish a new version of this dataset."
 ShortText = Annotated[str, Field(max_length=200)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -139,8 +151,8 @@ class VersionForm(FileOptions, Told):
     it is then checked against the rows.
     """
 
-    ohlcv: UploadFile = Field(description="Bars; may be packed by gzip or zip.")
-    indicators: UploadFile | None = Field(default=None, description="May be packed likewise.")
+    ohlcv: File = Field(description="Bars; may be packed by gzip or zip.")
+    indicators: File | None = Field(default=None, description="May be packed likewise.")
     manifest: UploadFile | str | None = Field(default=None, description="JSON")
     metadata: JsonObject = ""
     targets: str = Field(
@@ -172,8 +184,8 @@ class Adoption(AdoptedTables):
 class AppendForm(FileOptions):
     """New rows for the end of a dataset; those it has already may come again, unchanged."""
 
-    ohlcv: UploadFile | None = Field(default=None, description="Bars; may be packed.")
-    indicators: UploadFile | None = Field(default=None, description="May be packed.")
+    ohlcv: File | None = Field(default=None, description="Bars; may be packed.")
+    indicators: File | None = Field(default=None, description="May be packed.")
     gap_policy: GapPolicy = Field(default="", description="As the dataset has it without.")
     expected_version: Version | None = Field(
         default=None, description="Refused unless this is the newest."
@@ -183,14 +195,14 @@ class AppendForm(FileOptions):
 class VerifyForm(FileOptions):
     """The files the version was made from; it is then held against them, too."""
 
-    ohlcv: UploadFile | None = None
-    indicators: UploadFile | None = None
+    ohlcv: File | None = None
+    indicators: File | None = None
 
 
 class SniffForm(Asked):
     """One file, and what is known of it."""
 
-    file: UploadFile = Field(description="May be packed by gzip or zip.")
+    file: File = Field(description="May be packed by gzip or zip.")
     table: Table = Field(default="ohlcv", description="What it holds.")
     format: Format = "auto"
     zone: str = ""

@@ -9,12 +9,11 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 from fastapi import Request, UploadFile
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 from stage1.dataset.v1 import dataset_pb2, import_pb2
 from stage1.dataset.v1.dataset_service_pb2 import PartBytes
 from starlette.concurrency import iterate_in_threadpool
 
-from gateway.http.errors import as_predicate
+from gateway.http.problems import rule
 from gateway.http.shapes.words import number
 from services.shared.errors import InvalidRequest, Violation
 
@@ -116,12 +115,7 @@ def parsed(adapter: TypeAdapter[Parsed], field: str, text: str | bytes) -> Parse
     except ValidationError as error:
         raise InvalidRequest(
             [
-                Violation(".".join([field, *map(str, problem["loc"])]), _rule(problem))
+                Violation(".".join([field, *map(str, problem["loc"])]), rule(problem))
                 for problem in error.errors()
             ]
         ) from error
-
-
-def _rule(problem: ErrorDetails) -> str:
-    message = as_predicate(problem["msg"], problem["input"])
-    return f"is wrong: {message}" if message == problem["msg"] else message
