@@ -70,9 +70,12 @@ class _Reading:
         top = self._mapping(self._document(), ("defaults", "datasets"))
         if "datasets" not in top:
             raise Failure(f"{self._path}: datasets is missing.", ExitCode.REFUSED)
+        nodes = self._sequence(top["datasets"], "datasets")
+        if not nodes:
+            raise self._wrong(top["datasets"], "datasets is an empty list: nothing is to import")
         defaults = self._options(top["defaults"]) if "defaults" in top else {}
         seen: set[str] = set()
-        for node in self._sequence(top["datasets"], "datasets"):
+        for node in nodes:
             entry = self._entry(node, defaults)
             if entry.slug in seen:
                 raise self._wrong(node, f"slug {entry.slug} is there twice")

@@ -21,6 +21,11 @@ def warnings(found: Record) -> None:
         output.note(f"warning: {sentence}")
 
 
+def errors(found: Sequence[Record], name: str) -> None:
+    """In full under their table: as a column they would leave no room for the others."""
+    output.facts({one[name]: one["error"] for one in found})
+
+
 def rows(found: Sequence[Record], first: Sequence[str] = ()) -> None:
     """Of a table of the store, with every digit; times are for people.
 

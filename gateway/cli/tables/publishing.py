@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.cli import output
 from gateway.cli.output import Column, instant, text
-from gateway.cli.tables import Record, rest
+from gateway.cli.tables import Record, errors, rest
 from gateway.cli.tables.datasets import interval, report
 
 
@@ -56,12 +56,12 @@ def imports(found: Record) -> None:
         ("id", "import_id", text),
         ("slug", "dataset_slug", text),
         ("status", "status", _status),
-        "error",
-        ("begun (UTC)", "created_at", _moment),
-        "kind",
         "version",
+        "kind",
+        ("begun (UTC)", "created_at", _moment),
     ]
-    output.table(found["imports"], columns, at_least=4)
+    output.table(found["imports"], columns, at_least=len(columns))
+    errors(found["imports"], "import_id")
     rest(found)
 
 
@@ -75,4 +75,4 @@ def _status(state: str) -> str:
 
 
 def _moment(iso: str) -> str:
-    return iso[:19].replace("T", " ")
+    return iso[:16].replace("T", " ")

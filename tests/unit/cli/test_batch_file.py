@@ -70,6 +70,8 @@ ENTRY = "datasets:\n  - slug: a\n    ohlcv: a.csv\n"
     [
         ("", "is empty: datasets is missing"),
         ("defaults: {}", "datasets is missing"),
+        ("defaults: {}\ndatasets: []", "line 2: datasets is an empty list"),
+        ("datasets:", "datasets is missing"),
         ("datasets: 7", "line 1: datasets is a list"),
         ("- a", "line 1: names with values are expected"),
         ("datasets:\n  - slug: a", "line 2: ohlcv is missing"),

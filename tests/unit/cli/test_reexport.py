@@ -185,3 +185,13 @@ def test_a_report_that_cannot_be_written_is_found_before_anything_is_sent(
     assert not server.published
     told = f"{report} cannot be written: No such file or directory.\n"
     assert capfd.readouterr().err == told
+
+
+def test_a_batch_of_nothing_is_refused(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path, report = folder / "batch.yaml", folder / "report.json"
+    path.write_text("datasets: []\n", "utf-8")
+    code = run(["dataset", "reexport", str(path), "--report", str(report)])
+    assert code == ExitCode.REFUSED
+    told = f"{path}, line 1: datasets is an empty list: nothing is to import.\n"
+    assert capfd.readouterr().err == told
+    assert not report.exists()
