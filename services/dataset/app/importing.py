@@ -27,6 +27,7 @@ from services.dataset.domain.catalogue import (
     slug_taken,
 )
 from services.dataset.domain.columns import Table
+from services.dataset.domain.granularity import contradiction
 from services.dataset.domain.manifest import Manifest, contradictions, measurement
 from services.dataset.storage.protocol import CatalogueTransaction
 from services.dataset.storage.spool import Upload
@@ -107,7 +108,7 @@ class Imports:
                 manifest=manifest,
                 said=_said(order, manifest, is_new=base is None),
                 is_new=base is None,
-                report=prepared.report(manifest),
+                report=prepared.report,
                 ohlcv_block_hashes=prepared.block_hashes(Table.OHLCV),
                 indicator_block_hashes=prepared.block_hashes(Table.INDICATORS),
                 repeatable=attempt.repeatable,
@@ -123,6 +124,7 @@ class Imports:
             base = await _base(catalogue, order)
             reserved = await catalogue.reserve(attempt.import_id, order.slug, indicators=indicators)
             manifest = prepared.manifest(order, base, reserved, self._clock())
+            _refuse_granularity(order, manifest)
             wrong = contradictions(order.expected, manifest)
             found = [Violation(f"header.expected.{name}", message) for name, message in wrong]
             if found:
@@ -141,6 +143,13 @@ class Imports:
 def _asked(order: ImportOrder) -> Repeatable | None:
     key = order.idempotency_key
     return Repeatable(key, order.header_sha256) if key else None
+
+
+def _refuse_granularity(order: ImportOrder, manifest: Manifest) -> None:
+    """Of a version that says none it is what its dataset says."""
+    if message := contradiction(manifest.granularity, manifest):
+        whose = "" if order.granularity else f"of dataset {manifest.dataset_slug} "
+        raise InvalidRequest([Violation("header.granularity", whose + message)])
 
 
 def _said(order: ImportOrder, manifest: Manifest, *, is_new: bool) -> Said:

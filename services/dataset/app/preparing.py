@@ -23,7 +23,7 @@ from services.dataset.domain.catalogue import Attempt, Dataset, Report
 from services.dataset.domain.columns import Column, ColumnType, Role, Table, Target
 from services.dataset.domain.manifest import Manifest
 from services.dataset.domain.timeline import Timeline, read_timeline
-from services.dataset.domain.times import Times, duration, parse_duration
+from services.dataset.domain.times import Times, duration
 from services.dataset.formats import Kind, Parsed, describe, read
 from services.shared.canonical import TableHash, content_hash
 from services.shared.errors import InvalidRequest, Violation
@@ -48,10 +48,11 @@ class Prepared:
     def block_hashes(self, table: Table) -> bytes:
         return b"".join(self.hashes[table].block_hashes) if table in self.hashes else b""
 
-    def report(self, manifest: Manifest) -> Report:
+    @property
+    def report(self) -> Report:
         return Report(
             notes=self.notes,
-            warnings=(*_granularity_warnings(manifest), *self.warnings),
+            warnings=self.warnings,
             trimmed_head_rows=self.trimmed_head_rows,
             trimmed_tail_rows=self.trimmed_tail_rows,
         )
@@ -110,16 +111,6 @@ def prepare(order: ImportOrder, paths: Sequence[Path]) -> Prepared:
 
 def _hashes(tables: Mapping[Table, pa.Table]) -> dict[Table, TableHash]:
     return {table: table_hash(rows) for table, rows in tables.items()}
-
-
-def _granularity_warnings(manifest: Manifest) -> list[str]:
-    said, interval = parse_duration(manifest.granularity), manifest.bar_interval_ms
-    if said in {None, interval}:
-        return []
-    return [
-        f"The granularity is said to be {manifest.granularity}, "
-        f"but most bars are {duration(interval)} apart."
-    ]
 
 
 def read_all(parts: Sequence[Part], paths: Sequence[Path]) -> dict[Table, Parsed]:

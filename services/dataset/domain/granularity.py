@@ -26,5 +26,4 @@ def contradiction(text: str, manifest: Manifest) -> str | None:
     said, interval_ms = parse_duration(text), manifest.bar_interval_ms
     if said in {None, interval_ms} or manifest.calendar == CalendarName.OBSERVED:
         return None
-    version, apart = manifest.version, duration(interval_ms)
-    return f"is {text}, and most bars of version {version} are {apart} apart"
+    return f"is {text}, and most bars are {duration(interval_ms)} apart"

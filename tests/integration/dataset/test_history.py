@@ -179,7 +179,7 @@ class TestUpdates:
         await client.publish(header, bar_file(hourly(50)))
         with pytest.raises(InvalidRequest, match="granularity is '5x', and not a whole number"):
             await update(client, "hours", granularity="5x")
-        with pytest.raises(InvalidRequest, match="is 4h, and most bars of version 1 are 1h apart"):
+        with pytest.raises(InvalidRequest, match="granularity is 4h, and most bars are 1h apart"):
             await update(client, "hours", granularity="4h")
         for fitting in ("60m", "60min", "1h"):
             answer = await update(client, "hours", granularity=fitting)

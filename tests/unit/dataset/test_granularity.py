@@ -46,6 +46,6 @@ def test_bars_agree_with_their_distance_and_with_what_has_no_fixed_length(text: 
 
 def test_bars_contradict_another_distance_unless_they_may_lie_anywhere() -> None:
     message = contradiction("4h", HOURLY)
-    assert message == "is 4h, and most bars of version 1 are 1h apart"
+    assert message == "is 4h, and most bars are 1h apart"
     observed = manifest_of(hourly(100), calendar=CalendarName.OBSERVED)
     assert contradiction("4h", observed) is None
