@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from grpc.aio import AioRpcError
 from grpc_status import rpc_status
@@ -21,6 +20,7 @@ from gateway.http.shapes import words
 from services.shared.errors import InvalidRequest, Stage1Error, Unavailable, Violation
 from services.shared.rpc import client, status
 from services.shared.rpc.client import Channel
+from services.shared.uuids import uuid_of
 
 if TYPE_CHECKING:
     from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
@@ -82,16 +82,8 @@ async def manifest_of(peers: Peers, dataset: str, version: int | None) -> Manife
 
 async def dataset_id_of(peers: Peers, name: str) -> str:
     """By which runs know a dataset. A UUID stays as it is: its dataset may be deleted."""
-    if not name or _is_uuid(name):
+    if not name or uuid_of(name):
         return name
     with asking("dataset"):
         answer = await peers.datasets.GetDataset(GetDatasetRequest(dataset=name))
     return answer.dataset.dataset_id
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -12,6 +12,7 @@ from stage1.runs.v1 import simulation_pb2
 from stage1.simulator.v1 import simulator_service_pb2 as pb
 
 from services.shared.errors import InvalidRequest, Violation
+from services.shared.uuids import uuid_of
 from services.simulator.domain import FoldThresholds, Intrabar, Job, Mode, Settings, Threshold
 from services.simulator.metrics import Bucket, Performance
 from services.simulator.report import Report
@@ -82,9 +83,7 @@ def result(report: Report) -> simulation_pb2.SimulationResult:
 def _bad_ids(request: pb.SimulateRequest) -> Iterator[Violation]:
     for field in ("simulation_id", "run_id", "dataset_id"):
         text = getattr(request, field)
-        try:
-            UUID(text)
-        except ValueError:
+        if uuid_of(text) is None:
             yield Violation(field, f"is {text!r}, which is not a UUID")
     if request.version < 1:
         yield Violation("version", f"is {request.version}, and versions start at 1")

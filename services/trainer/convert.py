@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from services.shared.arrow_stream import ipc_messages
 from services.shared.errors import InvalidRequest, Violation
 from services.shared.evaluation import Pair
 from services.shared.learner import BOUNDS, TANH_K_BOUNDS
+from services.shared.uuids import uuid_of
 from services.trainer.domain import (
     Device,
     Environment,
@@ -79,7 +79,7 @@ def job(request: pb.TrainRequest) -> TrainJob:
 def _broken(request: pb.TrainRequest) -> Iterator[Violation]:
     features = list(request.feature_columns)
     rules = {
-        "run_id": ("is not a UUID", _is_uuid(request.run_id)),
+        "run_id": ("is not a UUID", uuid_of(request.run_id) is not None),
         "dataset_id": ("is missing", request.dataset_id != ""),
         "version": ("is below 1", request.version >= 1),
         "target_column": ("is missing", request.target_column != ""),
@@ -120,14 +120,6 @@ def _broken_fold(planned: plan_pb2.PlannedFold) -> Iterator[Violation]:
     )
     if any(a > b for a, b in itertools.pairwise(edges)):
         yield Violation("fit", "must end before validation starts, both inside train, before test")
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _recipe(request: pb.TrainRequest) -> Recipe:

@@ -12,6 +12,7 @@ from services.dataset.domain.granularity import granularity_violation
 from services.dataset.domain.names import is_slug, slug_violation
 from services.dataset.domain.updates import METADATA_ENTRIES
 from services.shared.errors import InvalidRequest, Violation
+from services.shared.uuids import uuid_of
 
 _AUTO: Final = "auto"
 _OWN_CALENDARS: Final = (*CalendarName, _AUTO)
@@ -73,16 +74,15 @@ class Checks:
 
     def name(self, field: str, value: str) -> UUID | str:
         """A dataset by its slug or its UUID."""
-        if is_slug(value):
-            return value
-        return _uuid(value) or self._fallback(
-            field, f"is {value!r}, which is neither a slug nor a UUID", value
-        )
+        found = uuid_of(value)
+        if found is None and not is_slug(value):
+            self.refuse(field, f"is {value!r}, which is neither a slug nor a UUID")
+        return found or value
 
     def uuid(self, field: str, value: str) -> UUID | None:
         if not value:
             return None
-        return _uuid(value) or self._fallback(field, f"is {value!r}, which is not a UUID", None)
+        return uuid_of(value) or self._fallback(field, f"is {value!r}, which is not a UUID", None)
 
     def calendar(self, field: str, value: str) -> str | None:
         """None: to be proposed."""
@@ -113,10 +113,3 @@ class Checks:
     def done(self) -> None:
         if self._violations:
             raise InvalidRequest(self._violations[:_SHOWN])
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

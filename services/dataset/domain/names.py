@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from services.shared.errors import InvalidRequest, Violation
 
+# Without hyphens, so that none can be a UUID (services.shared.uuids).
 _SLUG: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _MEASUREMENT: Final = re.compile(_SLUG.pattern + r"_v[1-9]\d*_(ohlcv|ind)_a[1-9]\d*")
 

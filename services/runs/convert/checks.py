@@ -16,6 +16,7 @@ from stage1.runs.v1 import run_pb2
 from services.runs.domain.states import State
 from services.runs.storage.protocol import Page
 from services.shared.errors import InvalidRequest, Violation
+from services.shared.uuids import uuid_of
 
 MAX_PAGE: Final = 1000
 MAX_SKIP: Final = 100_000
@@ -87,11 +88,10 @@ class Checks:
         return value
 
     def uuid(self, field: str, text: str) -> UUID:
-        try:
-            return UUID(text)
-        except ValueError:
+        found = uuid_of(text)
+        if found is None:
             self.refuse(field, f"is {text!r}, which is not a UUID")
-            return _NOBODY
+        return found or _NOBODY
 
     def uuid_or_any(self, field: str, text: str) -> UUID | None:
         return self.uuid(field, text) if text else None

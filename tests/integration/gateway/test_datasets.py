@@ -59,6 +59,20 @@ async def test_a_dataset_is_found_by_uuid_and_by_slug(house: House) -> None:
     assert by_id.json() == (await house.client.get("/api/datasets/eurusd_1h")).json()
 
 
+@pytest.mark.parametrize("path", ["/api/runs", "/api/simulations"])
+async def test_runs_of_a_dataset_are_found_by_the_same_names(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    """A slug may be 32 hexadecimal digits, which are no UUID without hyphens."""
+    nobody = uuid4()
+    answer = await client.get(path, params={"dataset_id": str(nobody)})
+    assert answer.json()["count"] == 0
+    for slug in ("nobody", "a" + nobody.hex[1:]):
+        refusal(await client.get(path, params={"dataset_id": slug}), 404, "NOT_FOUND")
+    answer = await client.get(path, params={"dataset_id": f"{{{nobody}}}"})
+    assert "neither a slug nor a UUID" in answer.json()["error"]
+
+
 async def test_the_manifest_says_what_the_rows_are(client: httpx.AsyncClient) -> None:
     manifest = (await client.get("/api/datasets/eurusd_1h/manifest")).json()
     assert (manifest["lookback_rows"], manifest["lookahead_rows"]) == (120, 6)

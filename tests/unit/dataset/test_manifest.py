@@ -33,6 +33,7 @@ from services.dataset.domain.names import is_slug, measurements
 from services.dataset.domain.timeline import MAX_GAPS, GapPolicy, TimestampConvention
 from services.shared.errors import InvalidRequest
 from services.shared.rpc.server import UNARY_MESSAGE_BYTES
+from services.shared.uuids import uuid_of
 
 counts = st.integers(0, 2**40)
 times = st.integers(-(2**42), 2**42)
@@ -260,6 +261,15 @@ def test_other_texts_are_no_slugs(text: str) -> None:
 
 def test_tables_are_named_by_slug_version_and_attempt() -> None:
     assert measurements("btc_4h_v1", 3, 2) == ("btc_4h_v1_v3_ohlcv_a2", "btc_4h_v1_v3_ind_a2")
+
+
+@given(st.uuids(), st.from_regex(r"[a-z][a-z0-9_]{0,47}", fullmatch=True))
+def test_a_name_is_a_uuid_or_a_slug_and_never_both(id_: UUID, slug: str) -> None:
+    for text in (str(id_), str(id_).upper()):
+        assert not is_slug(text)
+        assert uuid_of(text) == id_
+    assert uuid_of(slug) is None
+    assert uuid_of(id_.hex) is None
 
 
 def test_a_uuid_names_a_dataset_and_so_does_a_slug_of_hex_digits() -> None:
