@@ -10,16 +10,16 @@ from stage1.dataset.v1 import import_pb2
 from services.dataset.app.order import Part
 from services.dataset.app.sniffing import Sniffed, SniffOrder
 from services.dataset.convert.checks import Checks
-from services.dataset.convert.importing import (
+from services.dataset.convert.importing import clock_of
+from services.dataset.convert.manifest import backwards, column_to_proto
+from services.dataset.convert.parts import (
     DATE_ORDERS,
     FORMATS,
     PART_TABLES,
     TIME_LAYOUTS,
     UNITS,
-    clock_of,
     part_of,
 )
-from services.dataset.convert.manifest import backwards, column_to_proto
 from services.dataset.formats.options import DateOrder
 from services.shared.errors import InvalidRequest, Violation
 

@@ -15,8 +15,8 @@ from services.dataset.app.history import History
 from services.dataset.app.verifying import Verifying
 from services.dataset.app.watching import Watches
 from services.dataset.convert import events, history, requests, updates, verification
-from services.dataset.convert.importing import part_bytes
 from services.dataset.convert.manifest import dataset_to_proto, manifest_to_proto
+from services.dataset.convert.parts import part_bytes
 from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams
 

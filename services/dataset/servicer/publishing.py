@@ -11,7 +11,7 @@ from services.dataset.app.adopting import Adoptions
 from services.dataset.app.appending import Appends
 from services.dataset.app.importing import Imports
 from services.dataset.app.sniffing import Sniffing
-from services.dataset.convert import importing, sniffing
+from services.dataset.convert import importing, parts, sniffing
 from services.dataset.convert.manifest import dataset_to_proto, report_to_proto
 from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams
@@ -31,7 +31,7 @@ class Publishing(DatasetServiceServicer):
         received = self._streams.receive(request_iterator)
         first = await anext(received, pb.ImportDatasetRequest())
         order = importing.import_order(first, self._max_upload_bytes)
-        pieces = (importing.part_bytes(request) async for request in received)
+        pieces = (parts.part_bytes(request) async for request in received)
         published = await self._imports.run(order, pieces)
         return pb.ImportDatasetResponse(
             dataset=dataset_to_proto(published.dataset), report=report_to_proto(published)
@@ -43,7 +43,7 @@ class Publishing(DatasetServiceServicer):
         received = self._streams.receive(request_iterator)
         first = await anext(received, pb.AppendBarsRequest())
         order = importing.append_order(first, self._max_upload_bytes)
-        pieces = (importing.part_bytes(request) async for request in received)
+        pieces = (parts.part_bytes(request) async for request in received)
         published = await self._appends.run(order, pieces)
         counts = published.report.counts
         return pb.AppendBarsResponse(
@@ -70,5 +70,5 @@ class Publishing(DatasetServiceServicer):
         received = self._streams.receive(request_iterator)
         first = await anext(received, pb.SniffFileRequest())
         order = sniffing.sniff_order(first, self._max_upload_bytes)
-        pieces = (importing.part_bytes(request) async for request in received)
+        pieces = (parts.part_bytes(request) async for request in received)
         return sniffing.sniffed_to_proto(await self._sniffing.run(order, pieces))
