@@ -15,7 +15,7 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
-from services.dataset.domain.calendars import Sessions
+from services.dataset.domain.sessions import Sessions
 from services.dataset.domain.times import Times, iso
 from services.shared.errors import InvalidRequest, Violation
 

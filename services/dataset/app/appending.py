@@ -23,7 +23,6 @@ from services.dataset.app.merging import Merges
 from services.dataset.app.order import AppendOrder, PartBytes
 from services.dataset.app.staging import Staged, Staging
 from services.dataset.app.tails import Tails, compare, grown_by, read_tails, report_of
-from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.catalogue import (
     AppendUnderWay,
     AppendUnfinished,
@@ -44,6 +43,7 @@ from services.dataset.domain.catalogue import (
 )
 from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import Manifest, rows_of
+from services.dataset.domain.sessions import SessionSource
 from services.dataset.storage.protocol import CatalogueTransaction
 from services.dataset.storage.spool import Upload
 from services.shared.canonical import TableHash, content_hash

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.dataset.domain.catalogue import ImportState
+from services.dataset.domain.findings import Finding, told_time
 from services.dataset.domain.names import is_measurement
 from services.dataset.domain.records import Inventory, TableRecord
 from services.dataset.domain.times import duration
-from services.dataset.domain.verification import Finding, told_time
 from services.dataset.storage.protocol import Catalogue
 from services.shared.clock import Clock
 from services.shared.errors import DataLoss

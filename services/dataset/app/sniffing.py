@@ -12,9 +12,9 @@ from uuid import uuid4
 from services.dataset.app.order import Part, PartBytes
 from services.dataset.app.places import Places
 from services.dataset.app.preparing import describe_file, read_all, times_of, told
-from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.catalogue import Report
 from services.dataset.domain.columns import Column
+from services.dataset.domain.sessions import SessionSource
 from services.dataset.domain.timeline import Clock, Reading, read_timeline
 from services.dataset.domain.times import Times
 from services.dataset.storage.spool import Spool, Upload

@@ -14,12 +14,12 @@ import pyarrow as pa
 from services.dataset.app.hashing import columns_of
 from services.dataset.app.order import Part
 from services.dataset.app.preparing import read_all, told
-from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.catalogue import Counts, Report
 from services.dataset.domain.columns import Table
 from services.dataset.domain.growth import Growth, NewRows, grow, refuse_other_columns
 from services.dataset.domain.manifest import Manifest, measurement, watermark
 from services.dataset.domain.overlap import refuse_difference
+from services.dataset.domain.sessions import SessionSource
 from services.dataset.domain.timeline import GapPolicy
 from services.dataset.domain.times import Times
 from services.dataset.formats import Parsed

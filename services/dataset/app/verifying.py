@@ -20,17 +20,14 @@ from services.dataset.app.joining import in_step
 from services.dataset.app.order import Part, PartBytes
 from services.dataset.app.places import Places
 from services.dataset.app.preparing import read_all
-from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.columns import Table
+from services.dataset.domain.findings import Finding
 from services.dataset.domain.manifest import Manifest, measurement
 from services.dataset.domain.records import VersionRecord
+from services.dataset.domain.sessions import SessionSource
 from services.dataset.domain.table_checks import TableChecks
-from services.dataset.domain.verification import (
-    TIME,
-    AlignmentCheck,
-    Finding,
-    columns_differ,
-)
+from services.dataset.domain.time_checks import AlignmentCheck
+from services.dataset.domain.verification import TIME, columns_differ
 from services.dataset.storage.protocol import Catalogue
 from services.dataset.storage.spool import Spool
 from services.shared.arrow_stream import size_of

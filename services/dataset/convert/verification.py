@@ -11,8 +11,8 @@ from stage1.dataset.v1 import import_pb2
 from services.dataset.app.checking import CheckReport
 from services.dataset.app.verifying import Progress, VerifyOrder, VerifyReport
 from services.dataset.convert.checks import Checks
-from services.dataset.convert.importing import part_of
-from services.dataset.domain.verification import Finding
+from services.dataset.convert.parts import part_of
+from services.dataset.domain.findings import Finding
 from services.shared.errors import InvalidRequest, Violation
 
 MAX_FINDINGS: Final = 1_000

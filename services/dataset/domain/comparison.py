@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from services.dataset.domain.findings import NAMED, Finding, Places, told_time
 from services.dataset.domain.times import Mask, Times
-from services.dataset.domain.verification import NAMED, TIME, Expected, Finding, Places, told_time
+from services.dataset.domain.verification import TIME, Expected
 
 _SHOWN: Final = 60
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from services.dataset.domain.calendars import SessionSource
+from services.dataset.domain.alignment import refuse_misaligned
 from services.dataset.domain.columns import ColumnType, Table
 from services.dataset.domain.manifest import Manifest, NoIndicators
-from services.dataset.domain.timeline import GapPolicy, extend, refuse_misaligned
+from services.dataset.domain.sessions import SessionSource
+from services.dataset.domain.timeline import GapPolicy, extend
 from services.dataset.domain.times import Times
 from services.shared.errors import InvalidRequest, Violation
 

@@ -10,10 +10,10 @@ import numpy as np
 from services.dataset.domain.calendars import (
     Calendar,
     CalendarName,
-    SessionSource,
     calendar_for,
     unsupported,
 )
+from services.dataset.domain.sessions import SessionSource
 from services.dataset.domain.times import DAY_MS, Spacing, Times, blocks
 from services.shared.errors import InvalidRequest
 

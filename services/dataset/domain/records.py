@@ -8,8 +8,9 @@ from typing import Any
 
 from services.dataset.domain.catalogue import IN_FLIGHT, BlockHashes, ImportState
 from services.dataset.domain.columns import Table
+from services.dataset.domain.findings import Finding
 from services.dataset.domain.manifest import Manifest, measurement, watermark
-from services.dataset.domain.verification import Expected, Finding
+from services.dataset.domain.verification import Expected
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from services.dataset.domain.calendars import SessionSource
 from services.dataset.domain.columns import Table
 from services.dataset.domain.comparison import FileComparison
+from services.dataset.domain.findings import Finding
 from services.dataset.domain.records import VersionRecord
-from services.dataset.domain.verification import TIME, Finding, SlotCheck, TableCheck
+from services.dataset.domain.sessions import SessionSource
+from services.dataset.domain.time_checks import SlotCheck
+from services.dataset.domain.verification import TIME, TableCheck
 from services.shared.canonical import TableHash
 
 

@@ -13,20 +13,20 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.dataset.domain import calendars, proposal
+from services.dataset.domain.alignment import align
 from services.dataset.domain.calendars import (
     Calendar,
     CalendarName,
     Gap,
     OffSlot,
-    SessionSource,
 )
+from services.dataset.domain.sessions import SessionSource
 from services.dataset.domain.times import (
     Spacing,
     Times,
     blocks,
     disorder,
     duration,
-    first_difference,
     first_of,
     iso,
     outside_years,
@@ -85,11 +85,6 @@ class Reading(NamedTuple):
     warnings: tuple[str, ...]
 
 
-class Alignment(NamedTuple):
-    lookback_rows: int
-    lookahead_rows: int
-
-
 def read_timeline(
     ohlcv: Times, indicators: Times | None, clock: Clock, sessions: SessionSource
 ) -> Reading:
@@ -116,45 +111,6 @@ def read_timeline(
     )
     note = f"Calendar {chosen.name}: {why}"
     return Reading(timeline, (note,), _warnings(ohlcv, chosen.name, bars.interval_ms, gaps))
-
-
-def align(ohlcv: Times, indicators: Times | None) -> Alignment:
-    """Bars before the first and after the last indicator row, both strictly increasing.
-
-    Raises InvalidRequest unless indicator row i is at the time of bar i + lookback for every i.
-    """
-    if indicators is None:
-        return Alignment(len(ohlcv), 0)
-    lookback = int(np.searchsorted(ohlcv, indicators[0], side="left"))
-    row = first_difference(ohlcv[lookback:], indicators)
-    if row < len(indicators):
-        _refuse([Violation("indicators", _misaligned(ohlcv, indicators, lookback, row))])
-    return Alignment(lookback, len(ohlcv) - lookback - len(indicators))
-
-
-def refuse_misaligned(bars: Times, indicators: Times) -> None:
-    """Raises InvalidRequest unless the rows stand on the first of these bars, one on each."""
-    row = first_difference(bars, indicators)
-    if row < len(indicators):
-        at = iso(indicators[row])
-        if row == len(bars):
-            message = f"have a row at {at}, where there is no bar yet"
-        elif indicators[row] > bars[row]:
-            message = f"leave out the bar at {iso(bars[row])}: the next row is at {at}"
-        else:
-            message = f"have a row at {at}, where there is no bar"
-        _refuse([Violation("indicators", message)])
-
-
-def _misaligned(ohlcv: Times, indicators: Times, lookback: int, row: int) -> str:
-    at, bar = iso(indicators[row]), lookback + row
-    if bar >= len(ohlcv):
-        return f"have row {row} at {at}, after the last bar at {iso(ohlcv[-1])}"
-    if indicators[row] > ohlcv[bar]:
-        return (
-            f"leave out the bar at {iso(ohlcv[bar])}: after row {row - 1} comes row {row} at {at}"
-        )
-    return f"have row {row} at {at}, where there is no bar"
 
 
 def _order(field: str, times: Times | None, least: int) -> list[Violation]:

@@ -6,34 +6,20 @@ Checks take rows batch by batch, in the order of the table, and hold no more tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.dataset.domain.calendars import Gap, SessionSource, Slots, calendar_for, gaps
 from services.dataset.domain.columns import Column, ColumnType
-from services.dataset.domain.manifest import Manifest
-from services.dataset.domain.timeline import MAX_GAPS, TimestampConvention
-from services.dataset.domain.times import Times, iso, outside_years
+from services.dataset.domain.findings import NAMED, Finding, Places, told_time
 from services.shared.canonical import BLOCK_ROWS, TableHash, TableHasher
 from services.shared.canonical import ColumnType as Kind
-from services.shared.errors import InvalidRequest
 
 TIME: Final = "timestamp_ms"
-NAMED: Final = 20
 _KINDS: Final = {ColumnType.FLOAT64: Kind.NUMBER, ColumnType.STRING: Kind.TEXT}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that is not as it should be; `subject` is the table, slug or column."""
-
-    reason: str
-    message: str
-    subject: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,104 +117,6 @@ def missing_values(column: pa.Array) -> int:
     return int(column.null_count) + int(pc.sum(pc.is_nan(column)).as_py() or 0)
 
 
-class SlotCheck:
-    """Bars on the slots of their calendar, and the gaps between them."""
-
-    def __init__(self, manifest: Manifest, sessions: SessionSource) -> None:
-        self._manifest = manifest
-        self._sessions = sessions
-        self._last: Times = np.empty(0, np.int64)
-        self._off_slot = Places()
-        self._gaps: list[Gap] = []
-        self._unknown: InvalidRequest | None = None
-
-    def update(self, times: Times) -> None:
-        """In order; each batch is counted together with the bar before it."""
-        strange = outside_years(times)
-        self._off_slot.add(times[strange])
-        joined = np.concatenate((self._last, times[~strange]))
-        known = len(self._last)
-        self._last = joined[-1:]
-        if len(joined) == known:
-            return
-        try:
-            ordinals, on_slot = self._slots(joined)
-        except InvalidRequest as error:
-            self._unknown = error
-            return
-        self._off_slot.add(joined[known:][~on_slot[known:]])
-        if len(self._gaps) <= MAX_GAPS:
-            self._gaps += gaps(ordinals, joined)
-
-    def _slots(self, times: Times) -> Slots:
-        manifest = self._manifest
-        interval_ms = manifest.bar_interval_ms
-        calendar = calendar_for(manifest.calendar, times, interval_ms, self._sessions)
-        # The slots of 24x7 are where the first bar has them, in every batch.
-        calendar = replace(calendar, phase_ms=manifest.first_ohlcv_timestamp_ms % interval_ms)
-        at_close = manifest.timestamp_convention is TimestampConvention.CLOSE
-        return calendar.slots(times, interval_ms, at_close=at_close)
-
-    def finish(self) -> Iterator[Finding]:
-        table, calendar = self._manifest.ohlcv_measurement, self._manifest.calendar
-        if self._unknown:
-            yield Finding(reason="CALENDAR", message=str(self._unknown), subject=table)
-        if self._off_slot:
-            message = f"{self._off_slot.told('bars')} are on no slot of {calendar}."
-            yield Finding(reason="OFF_SLOT", message=message, subject=table)
-        recorded = self._manifest.gaps
-        if not self._unknown and tuple(self._gaps) != recorded:
-            pairs = zip(self._gaps, recorded, strict=False)
-            same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
-            first = min(len(self._gaps), len(recorded)) if same is None else same
-            message = (
-                f"The bars leave {len(self._gaps)} gaps under {calendar}, and the manifest lists "
-                f"{len(recorded)}; the first difference is gap {first}."
-            )
-            yield Finding(reason="GAPS", message=message, subject=table)
-
-
-class AlignmentCheck:
-    """Indicator row i stands at the time of bar i + lookback_rows, for every i."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._wrong = Places()
-
-    def update(self, indicators: Times, bars: Times) -> None:
-        self._wrong.add(indicators[indicators != bars])
-
-    def finish(self) -> Iterator[Finding]:
-        if self._wrong:
-            lookback = self._manifest.lookback_rows
-            message = (
-                f"{self._wrong.told('indicator rows')} are not at the time of the bar "
-                f"{lookback} rows on."
-            )
-            subject = self._manifest.indicator_measurement or ""
-            yield Finding(reason="ALIGNMENT", message=message, subject=subject)
-
-
-class Places:
-    """Times at which something is wrong: all are counted, the first are named."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: list[int] = []
-
-    def __bool__(self) -> bool:
-        return self.count > 0
-
-    def add(self, times: Times) -> None:
-        self.count += len(times)
-        self._first += times[: NAMED - len(self._first)].tolist()
-
-    def told(self, what: str) -> str:
-        named = ", ".join(map(told_time, self._first))
-        more = f" and {self.count - len(self._first)} more" if self.count > NAMED else ""
-        return f"{self.count} {what} ({named}{more})"
-
-
 def columns_differ(expected: Expected, schema: pa.Schema) -> Sequence[Finding]:
     """Of what a store has under these names."""
     wanted = {TIME: pa.int64()}
@@ -240,11 +128,6 @@ def columns_differ(expected: Expected, schema: pa.Schema) -> Sequence[Finding]:
     told = ", ".join(f"{name!r} as {schema.field(name).type}" for name in wrong[:NAMED])
     message = f"{len(wrong)} columns have another type than was published: {told}."
     return [Finding(reason="COLUMNS", message=message, subject=expected.table)]
-
-
-def told_time(ms: int) -> str:
-    """Also of times that are none of ours."""
-    return f"{ms} ms" if outside_years(np.array([ms]))[0] else iso(ms)
 
 
 def _stretch(first_ms: int | None, last_ms: int | None) -> str:

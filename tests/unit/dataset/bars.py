@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from services.dataset.domain.calendars import Sessions
+from services.dataset.domain.sessions import Sessions
 from services.dataset.domain.times import HOUR_MS, Times
 
 EXAMPLES: Final = Path(__file__).parents[3] / "examples"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dataset.domain.calendars import CalendarName, Slots, calendar_for, gaps, long_pauses
+from services.dataset.domain.calendars import CalendarName, calendar_for, gaps, long_pauses
 from services.dataset.domain.proposal import propose
+from services.dataset.domain.sessions import Slots
 from services.dataset.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS, Times, iso, spacing
 from tests.unit.dataset.bars import MONDAY, eurusd_2017, hourly, no_exchange
 

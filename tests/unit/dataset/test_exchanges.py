@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from services.dataset.calendars import exchange_sessions
 from services.dataset.convert.checks import Checks
-from services.dataset.domain.calendars import Sessions, fx_sessions
 from services.dataset.domain.exchanges import ALIASES, CODES, EXCHANGES
 from services.dataset.domain.proposal import LARGE_EXCHANGES, Proposal, propose
+from services.dataset.domain.sessions import Sessions, fx_sessions
 from services.dataset.domain.timeline import (
     Clock,
     GapPolicy,

@@ -9,16 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dataset.domain import timeline
+from services.dataset.domain.alignment import Alignment, align
 from services.dataset.domain.calendars import CalendarName, Gap
 from services.dataset.domain.timeline import (
     MAX_GAPS,
-    Alignment,
     Clock,
     GapPolicy,
     Reading,
     Timeline,
     TimestampConvention,
-    align,
     extend,
 )
 from services.dataset.domain.times import DAY_MS, HOUR_MS, Times

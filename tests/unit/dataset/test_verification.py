@@ -11,20 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dataset.domain.calendars import Gap, Sessions
+from services.dataset.domain.calendars import Gap
 from services.dataset.domain.columns import Column, ColumnType, Role, Table
 from services.dataset.domain.comparison import FileComparison, differing
+from services.dataset.domain.findings import Finding
 from services.dataset.domain.manifest import Manifest
+from services.dataset.domain.sessions import Sessions
+from services.dataset.domain.time_checks import AlignmentCheck, SlotCheck
 from services.dataset.domain.timeline import GapPolicy, TimestampConvention
 from services.dataset.domain.times import HOUR_MS, Times
-from services.dataset.domain.verification import (
-    AlignmentCheck,
-    Expected,
-    Finding,
-    SlotCheck,
-    TableCheck,
-    columns_differ,
-)
+from services.dataset.domain.verification import Expected, TableCheck, columns_differ
 from services.shared.canonical import TableHasher
 from tests.unit.dataset.bars import MONDAY, hourly
 
