@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -94,11 +95,21 @@ class Layout(NamedTuple):
     lengths: NDArray[np.int64]
 
 
+def metadata_end(message: memoryview) -> int:
+    """Where the buffers of its columns begin."""
+    return _PREFIX_BYTES + int(_read(message, 4, "<i"))
+
+
 def read_layout(message: memoryview) -> Layout:
     """Of one whole message that was written here; takes a hundredth of reading it."""
-    body = _PREFIX_BYTES + int(_read(message, 4, "<i"))
-    metadata = message[_PREFIX_BYTES:body]
-    batch = _Table(metadata, _unsigned(metadata, 0)).table(_HEADER)
+    body = metadata_end(message)
+    return _layout(bytes(message[_PREFIX_BYTES:body]), body)
+
+
+@lru_cache(maxsize=64)
+def _layout(metadata: bytes, body: int) -> Layout:
+    """Messages of one table mostly lie in the same way."""
+    batch = _Table(memoryview(metadata), _unsigned(memoryview(metadata), 0)).table(_HEADER)
     nodes, buffers = batch.pairs(_NODES), batch.pairs(_BUFFERS)
     return Layout(batch.scalar(_ROWS, "<q"), nodes[:, 1], body + buffers[:, 0], buffers[:, 1])
 

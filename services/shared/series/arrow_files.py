@@ -17,13 +17,12 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import pyarrow as pa
@@ -42,20 +41,15 @@ from services.shared.series import (
 from services.shared.series.columns import check_columns
 from services.shared.series.compacting import merge_segments, run_to_compact, take_place
 from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
+from services.shared.series.driving import batches_of, pieces_of
 from services.shared.series.growing import Growth, growth_of
 from services.shared.series.segment import Segment, forget_mappings
-from services.shared.series.table import (
-    Selection,
-    Table,
-    load_table,
-    write_empty_table,
-)
+from services.shared.series.selection import Selection
+from services.shared.series.table import Table, load_table, write_empty_table
 
 log = structlog.get_logger()
 
 GROUP_BYTES: Final = 8 << 20
-AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at a time
-MAPPED_AHEAD_BYTES: Final = 8 << 20  # of what lies in mapped files and takes no memory
 
 
 @asynccontextmanager
@@ -167,7 +161,7 @@ class ArrowFiles:
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[pa.RecordBatch]:
         selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(_driven(selection.pieces(stored=False))) as batches:
+        async with aclosing(batches_of(selection)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -181,7 +175,7 @@ class ArrowFiles:
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[Piece]:
         selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(_driven(selection.pieces(stored=True))) as pieces:
+        async with aclosing(pieces_of(selection)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -303,29 +297,3 @@ async def _grouped(batches: AsyncIterable[pa.RecordBatch]) -> AsyncIterator[list
                 group, size = [], 0
     if group:
         yield group
-
-
-async def _driven(pieces: Iterator[Piece]) -> AsyncGenerator[Any]:
-    """A blocking iterator, driven in a thread: while a group is sent the next one is read."""
-    ahead = asyncio.ensure_future(in_thread(_some, pieces))
-    try:
-        while group := await ahead:
-            ahead = asyncio.ensure_future(in_thread(_some, pieces))
-            for piece in group:
-                yield piece
-    finally:
-        ahead.cancel()
-        await asyncio.wait([ahead])
-        if not ahead.cancelled():
-            ahead.exception()  # seen: nobody waits for it any more
-
-
-def _some(pieces: Iterator[Piece]) -> list[Piece]:
-    group: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        group.append(piece)
-        size += size_of(piece)
-        if size >= (AHEAD_BYTES if isinstance(piece, pa.RecordBatch) else MAPPED_AHEAD_BYTES):
-            break
-    return group

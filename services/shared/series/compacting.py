@@ -29,7 +29,8 @@ from services.shared.series.segment import (
     load_segment,
 )
 from services.shared.series.segment_writer import SegmentWriter
-from services.shared.series.table import Table, gathered
+from services.shared.series.selection import gathered
+from services.shared.series.table import Table
 
 MANY: Final = 8
 SMALL_BYTES: Final = 1 << 20

@@ -15,7 +15,8 @@ from services.shared.series import TIME, TableDiffers, Times
 from services.shared.series.columns import check_rows
 from services.shared.series.merging import last_of_each_key
 from services.shared.series.segment_writer import SegmentWriter
-from services.shared.series.table import Selection, Table
+from services.shared.series.selection import Selection
+from services.shared.series.table import Table
 
 
 class Growth(Protocol):
@@ -91,7 +92,7 @@ class Tail:
             span=span,
             below_ms=None,
             where={},
-        ).pieces(stored=False)
+        ).batches()
 
     def finish(self) -> list[Path]:
         if self._writer is None:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +22,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.shared.arrow_stream import StoredMessage
-from services.shared.arrow_stream.messages import Kind, Layout, read_envelope, read_layout
+from services.shared.arrow_stream.messages import (
+    Kind,
+    Layout,
+    metadata_end,
+    read_envelope,
+    read_layout,
+)
 from services.shared.arrow_stream.scattered import FIXED_BYTES
 from services.shared.errors import DataLoss, Stage1Error
+from services.shared.series.pages import Reach
 
 _MAGIC: Final = b"ARROW1\0\0"
 _END: Final = b"ARROW1"
-_PAGE: Final = 4096
 _DAMAGE: Final = (
     Stage1Error,
     pa.ArrowException,
@@ -180,24 +186,24 @@ class Projection:
         """First and last place of columns that lie beside each other."""
         self._types = [field.type for field in self.schema]
 
-    def batch(self, ipc: pa.Buffer) -> pa.RecordBatch:
-        """Of one message, in place and read."""
-        layout = read_layout(memoryview(ipc))
+    def batch(self, ipc: pa.Buffer, reach: Reach) -> pa.RecordBatch:
+        """Of one message, in place."""
+        layout = _layout(ipc, reach)
         for first, last in self.stretches:
             numbers = self.buffers[first], self.buffers[last] + self.extra[last]
             begin, end = layout.offsets[list(numbers)].tolist()
-            _touch(ipc.slice(begin, end + int(layout.lengths[numbers[1]]) - begin))
+            reach(ipc.slice(begin, end + int(layout.lengths[numbers[1]]) - begin))
         return pa.RecordBatch.from_arrays(self._arrays(ipc, layout), schema=self.schema)
 
-    def values(self, ipc: pa.Buffer, start: int, stop: int) -> list[pa.Buffer] | None:
+    def values(self, ipc: pa.Buffer, start: int, stop: int, reach: Reach) -> list[pa.Buffer] | None:
         size = FIXED_BYTES * (stop - start)
-        layout = read_layout(memoryview(ipc))
+        layout = _layout(ipc, reach)
         if layout.null_counts[self.columns].any():
             return None
         begins = layout.offsets[self.buffers + 1] + FIXED_BYTES * start
         for first, last in self.stretches:
             end = int(begins[last]) + size
-            _touch(ipc.slice(int(begins[first]), end - int(begins[first])))
+            reach(ipc.slice(int(begins[first]), end - int(begins[first])))
         return [ipc.slice(begin, size) for begin in begins.tolist()]
 
     def _arrays(self, ipc: pa.Buffer, layout: Layout) -> list[pa.Array]:
@@ -214,50 +220,62 @@ class Projection:
         return found
 
 
+def _layout(ipc: pa.Buffer, reach: Reach) -> Layout:
+    reach(ipc.slice(0, 8))
+    reach(ipc.slice(0, metadata_end(memoryview(ipc))))
+    return read_layout(memoryview(ipc))
+
+
 class OpenSegment:
     """A segment as one reader uses it; its batches keep it mapped."""
 
     def __init__(self, segment: Segment, time: str) -> None:
         self.segment = segment
         self._time = time
+        self._mapping: pa.Buffer | None = None
 
-    @cached_property
-    def _mapped(self) -> pa.Buffer:
-        return _mapped(self.segment)
+    @property
+    def is_mapped(self) -> bool:
+        return self._mapping is not None
 
-    def message(self, position: int) -> StoredMessage:
-        """Its pages are read here, so that whoever sends it does not wait for the disk."""
+    def map(self) -> pa.Buffer:
+        """Opens the file, unless that was done. Raises FileNotFoundError when it is gone."""
+        if self._mapping is None:
+            self._mapping = _mapped(self.segment)
+        return self._mapping
+
+    def message(self, position: int, reach: Reach) -> StoredMessage:
         ipc = self._ipc(position)
-        _touch(ipc)
+        reach(ipc)
         starts = self.segment.starts
         return StoredMessage(ipc, int(starts[position + 1] - starts[position]))
 
     def batch(self, position: int) -> pa.RecordBatch:
-        """Mapped; `read_now` reads of it what is wanted."""
+        """Mapped; nothing of it is read but what it is."""
         ipc = self._ipc(position)
         with _damage_is_told(self.segment.path):
             return pa.ipc.read_record_batch(ipc, self.segment.schema)
 
     def projected(
-        self, position: int, start: int, stop: int, projection: Projection
+        self, position: int, start: int, stop: int, projection: Projection, reach: Reach
     ) -> pa.RecordBatch:
         """Rows [start, stop) of some columns; the others are not even looked for."""
         ipc = self._ipc(position)
         with _damage_is_told(self.segment.path):
-            batch = projection.batch(ipc)
+            batch = projection.batch(ipc, reach)
         return batch.slice(start, stop - start)
 
     def values(
-        self, position: int, start: int, stop: int, projection: Projection
+        self, position: int, start: int, stop: int, projection: Projection, reach: Reach
     ) -> list[pa.Buffer] | None:
-        """Of columns of eight bytes a row where they lie, read; None when there are nulls."""
+        """Of columns of eight bytes a row where they lie; None when there are nulls."""
         ipc = self._ipc(position)
         with _damage_is_told(self.segment.path):
-            return projection.values(ipc, start, stop)
+            return projection.values(ipc, start, stop, reach)
 
     def _ipc(self, position: int) -> pa.Buffer:
         segment = self.segment
-        return self._mapped.slice(int(segment.offsets[position]), int(segment.lengths[position]))
+        return self.map().slice(int(segment.offsets[position]), int(segment.lengths[position]))
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """(batch, its first row, its end) for the rows [start, stop)."""
@@ -288,16 +306,3 @@ class OpenSegment:
             return int(self.segment.last_ms[position])
         time: int = self.batch(position).column(self._time)[offset].as_py()
         return time
-
-
-def read_now(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Reads its columns' pages here, in the thread of the caller."""
-    for column in batch.columns:
-        for buffer in column.buffers():
-            if buffer:
-                _touch(buffer)
-    return batch
-
-
-def _touch(buffer: pa.Buffer) -> None:
-    np.frombuffer(buffer, np.uint8)[::_PAGE].max()

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import pyarrow as pa
 
-from services.shared.arrow_stream import CHUNK_BYTES, Assembler, Piece, size_of
-from services.shared.arrow_stream.scattered import FIXED_BYTES
 from services.shared.errors import DataLoss, Stage1Error
-from services.shared.series import TIME, NoSuchTable, Rows, Span
-from services.shared.series.columns import check_selection, readable, selected, times_of
+from services.shared.series import TIME, NoSuchTable
+from services.shared.series.columns import readable, selected
 from services.shared.series.disk import sync_folder, write_whole
-from services.shared.series.merging import in_key_order
 from services.shared.series.segment import (
-    OpenSegment,
-    Projection,
     Segment,
     has_same_rows_at_same_places,
     load_segment,
     named_rows,
-    read_now,
 )
 
 _SCHEMA_FILE: Final = "schema.arrow"
@@ -132,168 +126,3 @@ def _is_covered(table: Table, path: Path) -> bool:
     if first > table.rows:
         return False
     return first + table.loaded(path).covered_rows <= table.rows
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """What a reader asked for, of the segments there were when it asked."""
-
-    table: Table
-    segments: Sequence[Segment]
-    columns: Sequence[str] | None
-    span: Span | None
-    below_ms: int | None
-    where: Mapping[str, int]
-
-    def check(self) -> None:
-        self.table.selected(self.columns)
-        check_selection(self.table.name, self.table.key, self.span, self.where)
-
-    def pieces(self, *, stored: bool) -> Iterator[Piece]:
-        """Blocks on the disk. Stored messages where wanted and possible.
-
-        Raises NoSuchTable when the table is dropped meanwhile, DataLoss for lost and short files.
-        """
-        try:
-            yield from self._pieces(stored)
-        except FileNotFoundError as error:
-            raise self.table.lost(error) from error
-
-    def _pieces(self, stored: bool) -> Iterator[Piece]:
-        opened = [OpenSegment(segment, TIME) for segment in self.segments]
-        if not self.table.has_index:
-            yield from gathered(self._projected(self._merged(opened)))
-        elif self.columns is None or list(self.columns) == self.table.stored.names:
-            for part in self._parts(opened):
-                yield _piece(part, stored=stored)
-        else:
-            projection = Projection(self.table.stored, self.columns)
-            parts = self._parts(opened)
-            yield from scattered(parts, projection) if stored else projected(parts, projection)
-
-    def _parts(self, opened: Sequence[OpenSegment]) -> Iterator[Part]:
-        """Of every batch that is asked for."""
-        low, high = self._row_range(opened)
-        first = 0
-        for source in opened:
-            rows = source.segment.rows
-            for part in source.parts(max(low - first, 0), min(high - first, rows)):
-                yield Part(source, *part)
-            first += rows
-
-    def _row_range(self, opened: Sequence[OpenSegment]) -> tuple[int, int]:
-        low, high = 0, sum(segment.rows for segment in self.segments)
-        if isinstance(self.span, Rows):
-            low, high = max(low, self.span.start), min(high, self.span.end)
-        start_ms, end_ms = times_of(self.span, self.below_ms)
-        if start_ms is not None:
-            low = max(low, _lower_bound(opened, start_ms))
-        if end_ms is not None:
-            high = min(high, _lower_bound(opened, end_ms))
-        return low, high
-
-    def _merged(self, opened: Sequence[OpenSegment]) -> Iterator[pa.RecordBatch]:
-        start_ms, end_ms = times_of(self.span, self.below_ms)
-        sources = [
-            (
-                source,
-                0 if start_ms is None else source.lower_bound(start_ms),
-                source.segment.rows if end_ms is None else source.lower_bound(end_ms),
-            )
-            for source in opened
-        ]
-        for batch in in_key_order(sources, self.table.key):
-            yield self._filtered(batch)
-
-    def _filtered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        for name, value in self.where.items():
-            batch = batch.filter(pa.array(batch.column(name).to_numpy() == value))
-        return batch
-
-    def _projected(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield read_now(batch if self.columns is None else batch.select(self.columns))
-
-
-def _lower_bound(opened: Sequence[OpenSegment], ms: int) -> int:
-    """The first row of the table at or after this time."""
-    first = 0
-    for source in opened:
-        if ms <= source.segment.last:
-            return first + source.lower_bound(ms)
-        first += source.segment.rows
-    return first
-
-
-class Part(NamedTuple):
-    """Rows [start, stop) of one batch of a segment."""
-
-    source: OpenSegment
-    position: int
-    start: int
-    stop: int
-
-
-def _piece(part: Part, *, stored: bool) -> Piece:
-    source, position, start, stop = part
-    starts = source.segment.starts
-    if stored and stop - start == starts[position + 1] - starts[position]:
-        return source.message(position)
-    return read_now(source.batch(position).slice(start, stop - start))
-
-
-def projected(parts: Iterator[Part], projection: Projection) -> Iterator[pa.RecordBatch]:
-    return gathered(
-        part.source.projected(part.position, part.start, part.stop, projection) for part in parts
-    )
-
-
-def scattered(parts: Iterator[Part], projection: Projection) -> Iterator[Piece]:
-    """Messages of about 1 MiB of columns where they lie; copied ones where there are nulls."""
-    assembler = Assembler(projection.schema)
-    if not assembler.is_possible:
-        yield from projected(parts, projection)
-        return
-    most = max(1, CHUNK_BYTES // (FIXED_BYTES * len(projection.columns)))
-    for group in _of_rows(parts, most):
-        values = [
-            part.source.values(part.position, part.start, part.stop, projection) for part in group
-        ]
-        whole = [buffers for buffers in values if buffers is not None]
-        if len(whole) < len(values):
-            yield from projected(iter(group), projection)
-        else:
-            rows = sum(part.stop - part.start for part in group)
-            yield assembler.message(list(zip(*whole, strict=True)), rows)
-
-
-def _of_rows(parts: Iterator[Part], rows: int) -> Iterator[list[Part]]:
-    """Parts together that have about so many rows, but not many more."""
-    group: list[Part] = []
-    count = 0
-    for part in parts:
-        size = part.stop - part.start
-        if group and count + size > rows * 5 // 4:
-            yield group
-            group, count = [], 0
-        group.append(part)
-        count += size
-    if group:
-        yield group
-
-
-def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Small batches together: messages far below 1 MiB cost more than copying their rows."""
-    held: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        if not held and size_of(batch) >= CHUNK_BYTES // 3:
-            yield batch
-        elif batch.num_rows:
-            held.append(batch)
-            size += size_of(batch)
-        if size >= CHUNK_BYTES * 3 // 4:
-            yield pa.concat_batches(held)
-            held, size = [], 0
-    if held:
-        yield pa.concat_batches(held)

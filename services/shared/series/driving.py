@@ -1,0 +1,129 @@
+"""Blocking reads, driven from the event loop without ever holding it up.
+
+Rows that lie in memory are taken in the loop itself: handing them over from a thread
+costs more than all other work on them. For what is on the disk there is a thread,
+and while one group is sent the next is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Final
+
+import pyarrow as pa
+
+from services.shared.arrow_stream import Piece, size_of
+from services.shared.series.disk import in_thread
+from services.shared.series.pages import NotInMemory, expect_in_memory, read_pages
+from services.shared.series.selection import MappedRows, Part, Selection
+
+AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at a time
+MAPPED_AHEAD_BYTES: Final = 8 << 20  # of what lies in mapped files and takes no memory
+
+
+async def batches_of(selection: Selection) -> AsyncGenerator[pa.RecordBatch]:
+    async with aclosing(_driven(partial(_some, selection.batches()))) as batches:
+        async for batch in batches:
+            yield batch
+
+
+async def pieces_of(selection: Selection) -> AsyncGenerator[Piece]:
+    """Stored messages and columns where they lie, as far as possible."""
+    mapped = await in_thread(selection.mapped)
+    rows = batches_of(selection) if mapped is None else _mapped_pieces(selection, mapped)
+    async with aclosing(rows) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+async def _mapped_pieces(selection: Selection, mapped: MappedRows) -> AsyncGenerator[Piece]:
+    rows = _Lots(selection, mapped)
+    while not rows.ended:
+        for piece in rows.at_hand():
+            yield piece
+        async with aclosing(_driven(rows.from_disk)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+class _Lots:
+    def __init__(self, selection: Selection, mapped: MappedRows) -> None:
+        self._selection = selection
+        self._mapped = mapped
+        self._next: list[Part] | None = next(mapped.lots, None)
+        self._waits_for_disk = False
+
+    @property
+    def ended(self) -> bool:
+        return self._next is None
+
+    def at_hand(self) -> Iterator[Piece]:
+        """Up to the first lot that is not in memory. Never waits for the disk."""
+        while self._next is not None:
+            pieces = self._in_memory(self._next)
+            if pieces is None:
+                self._waits_for_disk = True
+                return
+            self._next = next(self._mapped.lots, None)
+            yield from pieces
+
+    def from_disk(self) -> list[Piece]:
+        """The next group; nothing when the one before did not need the disk."""
+        group: list[Piece] = []
+        if not self._waits_for_disk:
+            return group
+        self._waits_for_disk = False
+        with self._selection.lost_files_told():
+            size = 0
+            while self._next is not None and size < MAPPED_AHEAD_BYTES:
+                pieces = self._read(self._next)
+                self._next = next(self._mapped.lots, None)
+                group += pieces
+                size += sum(map(size_of, pieces))
+        return group
+
+    def _read(self, lot: list[Part]) -> list[Piece]:
+        for part in lot:
+            part.source.map()
+        pieces = self._in_memory(lot)
+        if pieces is None:
+            self._waits_for_disk = True
+            pieces = self._mapped.pieces(lot, read_pages)
+        return pieces
+
+    def _in_memory(self, lot: list[Part]) -> list[Piece] | None:
+        if not all(part.source.is_mapped for part in lot):
+            return None
+        try:
+            return self._mapped.pieces(lot, expect_in_memory)
+        except NotInMemory:
+            return None
+
+
+async def _driven(read: Callable[[], list[Any]]) -> AsyncGenerator[Any]:
+    """What a blocking call gives again and again, until it gives nothing."""
+    ahead = asyncio.ensure_future(in_thread(read))
+    try:
+        while group := await ahead:
+            ahead = asyncio.ensure_future(in_thread(read))
+            for piece in group:
+                yield piece
+    finally:
+        ahead.cancel()
+        await asyncio.wait([ahead])
+        if not ahead.cancelled():
+            ahead.exception()  # seen: nobody waits for it any more
+
+
+def _some(batches: Iterator[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    group: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        group.append(batch)
+        size += size_of(batch)
+        if size >= AHEAD_BYTES:
+            break
+    return group

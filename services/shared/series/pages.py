@@ -1,0 +1,38 @@
+"""Pages of mapped files: read here and now, or known to be in memory already."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+_PAGE: Final = mmap.PAGESIZE
+_mincore = ctypes.PyDLL(None).mincore
+_mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+
+
+class NotInMemory(Exception):
+    """Who touched these pages would wait for the disk."""
+
+
+Reach: TypeAlias = Callable[[pa.Buffer], None]
+"""What is done with pages before they are used: `read_pages` or `expect_in_memory`."""
+
+
+def read_pages(buffer: pa.Buffer) -> None:
+    """In the thread of the caller."""
+    if buffer.size:
+        np.frombuffer(buffer, np.uint8)[::_PAGE].max()
+
+
+def expect_in_memory(buffer: pa.Buffer) -> None:
+    """Raises NotInMemory. Never waits for the disk."""
+    start = buffer.address // _PAGE * _PAGE
+    size = buffer.address + buffer.size - start
+    resident = np.empty(-(-size // _PAGE), np.uint8)
+    if _mincore(start, size, resident.ctypes.data) or not (resident & 1).all():
+        raise NotInMemory
