@@ -97,6 +97,7 @@ class Imports:
             await self._staging.move(attempt.import_id, ImportState.SPOOLED)
             await reach("import.spooled")
             prepared = await in_thread(prepare, order, attempt.upload.paths)
+            await in_thread(attempt.upload.remove)
             manifest, base = await self._begin(attempt, prepared)
             await reach("import.reserved")
             await self._staging.load("import", _staged(prepared, manifest))

@@ -7,9 +7,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from services.shared.series.disk import disk_full_is_told
+from services.shared.series.disk import WRITE_BYTES, disk_full_is_told
 
-_ROWS: Final = 65_536
+_ROWS: Final = WRITE_BYTES // 8  # a column of numbers is written at once
 
 
 class Aside:

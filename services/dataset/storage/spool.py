@@ -7,11 +7,10 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
 from uuid import UUID
 
 from services.shared.errors import InvalidRequest, TooLarge, Violation
-from services.shared.series.disk import disk_full_is_told, in_thread
+from services.shared.series.disk import SmallWrites, disk_full_is_told, in_thread
 
 
 class UploadTooLarge(TooLarge):
@@ -55,7 +54,7 @@ class Upload:
         self._max_bytes = max_bytes
         self._sha256s = [hashlib.sha256() for _ in paths] if hashed else []
         self._part = -1
-        self._file: IO[bytes] | None = None
+        self._file: SmallWrites | None = None
 
     async def write(self, part: int, data: bytes) -> None:
         self._check(part, len(data))
@@ -73,11 +72,9 @@ class Upload:
         with disk_full_is_told(self.paths[part].parent):
             if part != self._part:
                 self.close()
-                self._part, self._file = part, self.paths[part].open("wb", buffering=0)
+                self._part, self._file = part, SmallWrites(self.paths[part])
             assert self._file is not None
-            left = memoryview(data)
-            while left:  # a nearly full disk takes a part, and fails with the next call
-                left = left[self._file.write(left) :]
+            self._file.write(data)
         if self._sha256s:
             self._sha256s[part].update(data)
 
@@ -93,6 +90,12 @@ class Upload:
     def missing(self) -> list[int]:
         """Parts of which nothing came."""
         return [i for i, path in enumerate(self.paths) if not path.exists()]
+
+    def remove(self) -> None:
+        """Of what is read: its pages in memory are at hand for what is written next."""
+        self.close()
+        for path in self.paths:
+            path.unlink()
 
     def close(self) -> None:
         if self._file is not None:

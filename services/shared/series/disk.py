@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from services.shared.errors import Exhausted, Unavailable
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+WRITE_BYTES: Final = 64 << 10
+"""The kernel takes memory for a file in pieces as large as what is written at once. Larger ones
+than this a virtual machine may first have to ask its host for, which took twelve times as long."""
 
 
 class DiskFull(Exhausted):
@@ -60,6 +69,25 @@ def owned(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise StoreInUse(f"Another process has the series in {folder} open.") from None
         yield
+
+
+class SmallWrites(io.FileIO):
+    """A file written from its start to its end, however much is given at once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w")
+        self._position = 0
+
+    def write(self, data: ReadableBuffer) -> int:
+        """All of it; a nearly full disk takes a part, and fails with the next call."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            step = WRITE_BYTES - self._position % WRITE_BYTES
+            written = super().write(left[:step])
+            left = left[written:]
+            self._position += written
+        return size
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 
 from services.shared.arrow_stream import CHUNK_BYTES, size_of
+from services.shared.series.disk import SmallWrites
 
 _SYNC_BYTES: Final = 32 << 20
 """After so many the disk begins to take what was written, while the next rows come."""
@@ -26,8 +27,8 @@ class SegmentWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         path.touch(exist_ok=False)
         self.path = path
-        self._file = pa.OSFile(str(path), "wb")
-        self._buffered = pa.BufferedOutputStream(self._file, CHUNK_BYTES)
+        self._file = SmallWrites(path)
+        self._buffered = pa.BufferedOutputStream(pa.PythonFile(self._file, "w"), CHUNK_BYTES)
         self._unsynced_bytes = 0
         self._sync_under_way: Future[None] | None = None
         try:

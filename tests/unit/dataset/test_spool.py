@@ -57,6 +57,14 @@ async def test_parts_go_neither_back_nor_beyond(tmp_path: Path, part: int) -> No
             await upload.write(part, b"x")
 
 
+async def test_what_is_read_takes_no_room_any_more_while_the_upload_lasts(tmp_path: Path) -> None:
+    async with Spool(tmp_path, 10).upload(uuid4(), 2) as upload:
+        await upload.write(0, b"x")
+        await upload.write(1, b"y")
+        upload.remove()
+        assert upload.missing() == [0, 1]
+
+
 async def test_a_full_disk_is_said() -> None:
     upload = Upload([Path("/dev/full")], 10)
     with pytest.raises(Exhausted) as caught:
