@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import closing
 from typing import Protocol
 
@@ -37,8 +37,9 @@ class Rows(Protocol):
     async def times(self, job: TrainJob) -> Times:
         """Of the job's rows."""
 
-    def batches(self, job: TrainJob) -> AsyncIterator[Batch]:
-        """The job's rows in order."""
+    async def read(self, job: TrainJob, take: Callable[[Batch], None]) -> None:
+        """Gives the job's rows in order to `take`, in a thread; also when cancelled it ends
+        after the last of these."""
 
 
 class Trainer:
@@ -67,7 +68,9 @@ class Trainer:
                 columns=len(job.recipe.features),
             )
             with closing(FrameFile(shape, job.recipe.features)) as frame:
-                await self._fill(frame, job, times)
+                filling = _Filling(frame, job, times)
+                await self._rows.read(job, filling.take)
+                filling.finish()
                 await worker.open(frame, job.recipe, device, self._workers.threads)
             yield Log(f"Read {shape.rows} rows of {shape.columns} features; training on {device}.")
             for fold in job.folds:
@@ -84,33 +87,34 @@ class Trainer:
             )
         return job.device or has
 
-    async def _fill(self, frame: FrameFile, job: TrainJob, times: Times) -> None:
-        done = 0
-        async for batch in self._rows.batches(job):
-            end = done + batch.target.size
-            expected = np.arange(job.first_row + done, job.first_row + end)
-            if not (
-                np.array_equal(batch.index, expected)
-                and np.array_equal(batch.timestamp_ms, times[done:end])
-            ):
-                raise DataLoss(
-                    f"Rows from {job.first_row + done} on came with other indices or times "
-                    "than the index map has for them."
-                )
-            # Shielded: a file closed while a thread writes could be another one by then.
-            await _to_its_end(asyncio.to_thread(frame.append, batch.features, batch.target))
-            done = end
-        if done != times.size:
-            raise DataLoss(f"{done} rows came where {times.size} were asked for.")
 
+class _Filling:
+    """The frame of a job, as its rows come."""
 
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Also when cancelled, which is then raised."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    finally:
-        await asyncio.wait([task])
+    def __init__(self, frame: FrameFile, job: TrainJob, times: Times) -> None:
+        self._frame = frame
+        self._first_row = job.first_row
+        self._times = times
+        self._done = 0
+
+    def take(self, batch: Batch) -> None:
+        """Raises DataLoss for rows that are not the next."""
+        first, end = self._first_row + self._done, self._done + batch.target.size
+        expected = np.arange(first, self._first_row + end)
+        if not (
+            np.array_equal(batch.index, expected)
+            and np.array_equal(batch.timestamp_ms, self._times[self._done : end])
+        ):
+            raise DataLoss(
+                f"Rows from {first} on came with other indices or times "
+                "than the index map has for them."
+            )
+        self._frame.append(batch.features, batch.target)
+        self._done = end
+
+    def finish(self) -> None:
+        if self._done != self._times.size:
+            raise DataLoss(f"{self._done} rows came where {self._times.size} were asked for.")
 
 
 async def _trained(worker: Worker, fold: Fold, times: Times) -> AsyncIterator[Event]:

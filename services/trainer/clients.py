@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from grpc import aio
 from numpy.typing import NDArray
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1.dataset_pb2 import TABLE_INDICATORS, TABLE_JOINED
 
-from services.shared.arrow_stream import read_arrow
+from services.shared.arrow_stream import each_batch, read_arrow
 from services.shared.errors import DataLoss
+from services.shared.rpc.client import Channel
 from services.trainer.domain import Batch, Floats, Refused, Times, TrainJob
 
 _SERVICE: Final = "/stage1.dataset.v1.DatasetService"
 
 
 class DatasetRows:
-    def __init__(self, channel: aio.Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     async def times(self, job: TrainJob) -> Times:
@@ -40,7 +40,7 @@ class DatasetRows:
         times: Times = joined["timestamp_ms"].to_numpy()
         return times
 
-    async def batches(self, job: TrainJob) -> AsyncIterator[Batch]:
+    async def read(self, job: TrainJob, take: Callable[[Batch], None]) -> None:
         names = [*job.recipe.features, job.target]
         request = pb.ReadBarsRequest(
             dataset=job.dataset_id,
@@ -49,14 +49,19 @@ class DatasetRows:
             columns=names,
             indices=_range(job),
         )
-        async for batch in read_arrow(self._channel, f"{_SERVICE}/ReadBars", request):
+
+        def give(batch: pa.RecordBatch) -> None:
             *features, target = (_floats(batch, name) for name in names)
-            yield Batch(
-                index=_integers(batch, "index"),
-                timestamp_ms=_integers(batch, "timestamp_ms"),
-                features=features,
-                target=target,
+            take(
+                Batch(
+                    index=_integers(batch, "index"),
+                    timestamp_ms=_integers(batch, "timestamp_ms"),
+                    features=features,
+                    target=target,
+                )
             )
+
+        await each_batch(self._channel, f"{_SERVICE}/ReadBars", request, give)
 
 
 def _range(job: TrainJob) -> pb.IndexRange:

@@ -31,7 +31,7 @@ from grpc import aio
 from pyarrow import flight
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 
-from services.shared.arrow_stream import DataStreams, encode, read_arrow
+from services.shared.arrow_stream import DataStreams, each_batch, encode
 from services.shared.malloc import MALLOC_ENVIRONMENT
 from services.shared.rpc.client import channel
 from services.shared.rpc.server import serving, terminated
@@ -175,9 +175,13 @@ def started(kind: str, root: Path) -> Iterator[int]:
 
 async def read_ours(port: int, case: Case) -> int:
     rows = 0
+
+    def count(batch: pa.RecordBatch) -> None:
+        nonlocal rows
+        rows += batch.num_rows
+
     async with channel(f"127.0.0.1:{port}") as opened:
-        async for batch in read_arrow(opened, f"/{SERVICE}/ReadBars", case.request()):
-            rows += batch.num_rows
+        await each_batch(opened, f"/{SERVICE}/ReadBars", case.request(), count)
     return rows
 
 

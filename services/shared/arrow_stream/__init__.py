@@ -1,8 +1,8 @@
 """Tables as streams of gRPC messages: one Arrow IPC stream in pieces of about 1 MiB.
 
 A server yields `streams.send(context, encode(schema, pieces))` from its handler; a client
-reads `read_arrow(channel, method, request)`, or `read_ipc` to hand
-the bytes on.
+reads `read_arrow(channel, method, request)`, large answers with `each_batch`, or
+`read_ipc` to hand the bytes on.
 """
 
 from services.shared.arrow_stream.client import read_arrow, read_ipc
@@ -21,6 +21,7 @@ from services.shared.arrow_stream.codec import (
 from services.shared.arrow_stream.guard import DataStreams, TooManyStreams
 from services.shared.arrow_stream.messages import MessageTooLarge
 from services.shared.arrow_stream.scattered import Assembler, ScatteredMessage
+from services.shared.arrow_stream.threaded import each_batch
 from services.shared.arrow_stream.wire import MalformedStream
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "StreamTooLarge",
     "TooManyStreams",
     "decode",
+    "each_batch",
     "encode",
     "ipc_messages",
     "read_arrow",

@@ -16,7 +16,7 @@ from services.shared.arrow_stream.guard import STALL_SECONDS
 from services.shared.arrow_stream.wire import payload
 from services.shared.errors import Stalled
 from services.shared.rpc import status
-from services.shared.rpc.client import DATA_SECONDS
+from services.shared.rpc.client import DATA_SECONDS, serialized
 
 
 async def read_arrow(
@@ -49,7 +49,7 @@ async def read_ipc(
 async def _raw(
     channel: aio.Channel, method: str, request: Message, seconds: float
 ) -> AsyncGenerator[bytes]:
-    open_call: Any = channel.unary_stream(method, request_serializer=_serialize)
+    open_call: Any = channel.unary_stream(method, request_serializer=serialized)
     call = open_call(request, timeout=seconds)
     messages: AsyncIterator[bytes] = aiter(call)
     try:
@@ -65,7 +65,3 @@ async def _raw(
         raise Stalled(f"{method} sent nothing for {STALL_SECONDS:g} s.") from None
     finally:
         call.cancel()
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()

@@ -7,10 +7,14 @@ deadline they give themselves wins.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, Protocol, cast
 
+import grpc
 import structlog
+from google.protobuf.message import Message
 from grpc import aio
+from grpc.experimental import ChannelOptions
 
 from services.shared.rpc.guards import REQUEST_ID, TOKEN, new_request_id
 from services.shared.rpc.status import TRAILER_OPTIONS
@@ -91,7 +95,7 @@ _OPTIONS: Final = (
 
 def channel(address: str, *, token: str | None = None) -> Channel:
     """Closed by its own `async with`."""
-    return Channel(aio.insecure_channel(address, options=_OPTIONS), token)
+    return Channel(address, token)
 
 
 def deadline_of(method: str) -> float:
@@ -100,11 +104,19 @@ def deadline_of(method: str) -> float:
     return next((s for prefix, s in _BY_PREFIX.items() if name.startswith(prefix)), UNARY_SECONDS)
 
 
+class StreamForThread(Iterator[bytes], Protocol):
+    """Raises grpc.RpcError."""
+
+    def cancel(self) -> bool: ...
+
+
 class Channel(aio.Channel):
     """Another channel, whose calls carry what each call of ours must."""
 
-    def __init__(self, inner: aio.Channel, token: str | None) -> None:
-        self._inner = inner
+    def __init__(self, address: str, token: str | None) -> None:
+        self._address = address
+        self._inner = aio.insecure_channel(address, options=_OPTIONS)
+        self._in_threads: grpc.Channel | None = None
         self._token = token
 
     def _calling(self, kind: str, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -123,6 +135,14 @@ class Channel(aio.Channel):
         known = structlog.contextvars.get_contextvars().get("request_id")
         carried = [(REQUEST_ID, known or new_request_id())]
         return [*carried, (TOKEN, self._token)] if self._token else carried
+
+    def stream_for_thread(self, method: str, request: Message, seconds: float) -> StreamForThread:
+        """A call that is read in a thread, serialized messages as they come. Does not block."""
+        if self._in_threads is None:
+            options = (*_OPTIONS, (ChannelOptions.SingleThreadedUnaryStream, 1))
+            self._in_threads = grpc.insecure_channel(self._address, options=options)
+        call: Any = self._in_threads.unary_stream(method, request_serializer=serialized)
+        return cast(StreamForThread, call(request, timeout=seconds, metadata=self._metadata()))
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return self._calling("unary_unary", method, *args, **kwargs)
@@ -144,6 +164,8 @@ class Channel(aio.Channel):
 
     async def close(self, grace: float | None = None) -> None:
         await self._inner.close(grace)
+        if self._in_threads is not None:
+            self._in_threads.close()
 
     def get_state(self, try_to_connect: bool = False) -> Any:
         return self._inner.get_state(try_to_connect)
@@ -153,3 +175,7 @@ class Channel(aio.Channel):
 
     async def channel_ready(self) -> None:
         await self._inner.channel_ready()
+
+
+def serialized(message: Message) -> bytes:
+    return message.SerializeToString()
