@@ -24,7 +24,7 @@ from services.shared.arrow_stream.scattered import ScatteredMessage
 from services.shared.arrow_stream.wire import HEADER_BYTES, MalformedStream, frame, payload
 from services.shared.errors import TooLarge
 
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 960 << 10  # with its frame it is below 1 MiB, which gRPC writes at once
 MAX_MESSAGE_BYTES: Final = (4 << 20) - HEADER_BYTES
 _ALIGNMENT: Final = 8
 
