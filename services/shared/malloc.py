@@ -2,13 +2,27 @@
 
 Megabyte-sized messages come and go thousands of times a second. By default glibc
 gives each back to the kernel and faults it in again, which costs more than
-copying them (docs/BENCHMARKS.md). The price is a larger resident set.
+copying them (docs/BENCHMARKS.md). The price is a larger resident set: so all threads
+share one heap, as each would keep its own, and `give_back` makes that small again after
+work that took much.
 """
 
+import ctypes
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
 MALLOC_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
-    {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+    {
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    }
 )
+
+
+def give_back() -> None:
+    """To the kernel, what is free. Takes milliseconds; for threads."""
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

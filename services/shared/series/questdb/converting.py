@@ -22,16 +22,15 @@ def parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     return [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)]
 
 
-def in_key_order(found: pa.Table, key: list[str]) -> pa.Table:
+def in_key_order(found: pa.RecordBatch, key: list[str]) -> pa.RecordBatch:
     values = [found.column(name).to_numpy() for name in key]
     if not np.any(np.diff(values[0].view("i8")) <= 0):
         return found
     order = np.lexsort(values[::-1])
-    return found.take(pa.array(order)).combine_chunks()
+    return found.take(pa.array(order))
 
 
-def column_of(found: pa.ChunkedArray, field: pa.Field) -> pa.Array:
-    values = found.chunk(0) if found.num_chunks else pa.array([], found.type)
+def column_of(values: pa.Array, field: pa.Field) -> pa.Array:
     if field.name == TIME:
         return _milliseconds(values)
     if values.type != field.type:

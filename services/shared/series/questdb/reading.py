@@ -1,5 +1,7 @@
 """Rows of a table as Arrow: slices of time, each one answer of the server, one fetched ahead.
 
+An answer is decoded as its rows are taken, so that there are few of them beside it.
+
 The server reads a range of time several times faster than a range of positions,
 so positions are turned into times first. Slices never part rows of one time.
 How long texts are shows only when they are there: slices of them begin small.
@@ -8,21 +10,23 @@ How long texts are shows only when they are there: slices of them begin small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from services.shared.arrow_stream import CHUNK_BYTES
 from services.shared.errors import DataLoss, InvalidRequest, Violation
 from services.shared.series import INDEX, TIME, Rows, Span
 from services.shared.series.columns import times_of
+from services.shared.series.questdb.buffers import AnswerTooLong
 from services.shared.series.questdb.converting import column_of, in_key_order, parts
 from services.shared.series.questdb.layout import LAST_MS, Layout, quoted
-from services.shared.series.questdb.memory import Claim, Sizing
-from services.shared.series.questdb.wire import AnswerTooLong, Wire
+from services.shared.series.questdb.memory import DECODED_PARTS, Claim, Sizing
+from services.shared.series.questdb.wire import Answer, Wire
 
 _LONGEST_LIST: Final = 28_000  # characters
 _US: Final = 1000
@@ -36,6 +40,11 @@ class Stretch:
     end: int
     start_us: int | None
     end_us: int | None
+
+
+class Slice(NamedTuple):
+    answer: Answer
+    first_row: int
 
 
 class Reader:
@@ -59,9 +68,10 @@ class Reader:
         else:
             found = self._by_time(*await self._range_us(span, below_ms), where)
         async with aclosing(ahead(found)) as slices:
-            async for batch in slices:
-                for part in parts(batch):
-                    yield part
+            async for found_slice in slices:
+                async for batch in self._decoded(found_slice):
+                    for part in parts(batch):
+                        yield part
 
     async def _stretch(self, span: Span | None, below_ms: int | None) -> Stretch:
         start_ms, end_ms = (_clamped(ms) for ms in times_of(span, below_ms))
@@ -105,7 +115,7 @@ class Reader:
         rows = await self._wire.rows(query, table=self._layout.table)
         return rows[0][0] if rows else None
 
-    async def _by_position(self, stretch: Stretch) -> AsyncGenerator[pa.RecordBatch]:
+    async def _by_position(self, stretch: Stretch) -> AsyncGenerator[Slice]:
         """Of a table that grows at its end only: a row keeps its position."""
         start, start_us = stretch.start, stretch.start_us
         while start < stretch.end:
@@ -115,15 +125,15 @@ class Reader:
             is_last = end == stretch.end and stretch.end_us is not None
             end_us = stretch.end_us if is_last else await self._time_at(end - 1) + 1
             assert end_us is not None
-            found = await self._slice(self._between(start_us, end_us))
+            found = await self._slice(self._between(start_us, end_us), end - start)
             if found is None:
                 continue
             self._check(found, end - start)
-            yield await self._converted(found, start)
+            yield Slice(found, start)
             start, start_us = end, end_us
 
-    def _check(self, found: pa.Table, rows: int) -> None:
-        if found.num_rows == rows:
+    def _check(self, found: Answer, rows: int) -> None:
+        if found.rows == rows:
             return
         self._times.clear()
         table = self._layout.table
@@ -131,21 +141,22 @@ class Reader:
             told = f"is {table!r}, which has several rows of one time, or is being changed"
             raise InvalidRequest([Violation("table", told)])
         raise DataLoss(
-            f"Table {table} of QuestDB gave {found.num_rows} rows where {rows} were counted: "
+            f"Table {table} of QuestDB gave {found.rows} rows where {rows} were counted: "
             "it was changed from elsewhere while it was read."
         )
 
     async def _by_time(
         self, start_us: int, end_us: int, where: Mapping[str, int]
-    ) -> AsyncGenerator[pa.RecordBatch]:
+    ) -> AsyncGenerator[Slice]:
         """Rows may come in anywhere meanwhile: a slice begins at the time where the last ended."""
         compared = "".join(f' AND "{self._layout.name_of(n)}"={v:d}' for n, v in where.items())
         while start_us < end_us:
-            edge_us = await self._edge(start_us, end_us, self._sizing.next())
-            found = await self._slice(self._between(start_us, edge_us) + compared)
+            rows = self._sizing.next()
+            edge_us = await self._edge(start_us, end_us, rows)
+            found = await self._slice(self._between(start_us, edge_us) + compared, rows)
             if found is None:
                 continue
-            yield await self._converted(found, 0)
+            yield Slice(found, 0)
             start_us = edge_us
 
     async def _edge(self, start_us: int, end_us: int, rows: int) -> int:
@@ -168,16 +179,19 @@ class Reader:
             self._times[position] = us
         return self._times[position]
 
-    async def _slice(self, condition: str) -> pa.Table | None:
+    async def _slice(self, condition: str, rows: int) -> Answer | None:
         """None where it would be too long: the next one is shorter."""
         layout, sizing = self._layout, self._sizing
         query = f'SELECT {self._names()} FROM "{layout.table}"{condition}'
+        likely = sizing.likely_bytes(rows)
         try:
-            found = await self._wire.arrow(query, table=layout.table, most=sizing.most_bytes)
+            found = await self._wire.slice(
+                query, table=layout.table, likely=likely, most=sizing.most_bytes
+            )
         except AnswerTooLong:
             sizing.did_not_fit()
             return None
-        sizing.fitted(found)
+        sizing.fitted(found.rows, found.size)
         return found
 
     def _asked_columns(self) -> pa.Schema:
@@ -198,12 +212,26 @@ class Reader:
         layout = self._layout
         return ",".join(_exported(layout, layout.name_of(name)) for name in columns.names)
 
-    async def _converted(self, found: pa.Table, first_row: int) -> pa.RecordBatch:
-        return await self._wire.in_thread(lambda: self._batch(found, first_row))
+    async def _decoded(self, found: Slice) -> AsyncGenerator[pa.RecordBatch]:
+        batches = self._batches(found)
+        while batch := await self._wire.decoded(lambda: next(batches, None)):
+            yield batch
 
-    def _batch(self, found: pa.Table, first_row: int) -> pa.RecordBatch:
+    def _batches(self, found: Slice) -> Iterator[pa.RecordBatch]:
+        """To be run in threads."""
+        answer, row = found
+        if not self._layout.has_index:
+            if answer.rows:
+                yield self._batch(_whole(answer), row)
+            return
+        turns = min(DECODED_PARTS, 1 + answer.size // CHUNK_BYTES)
+        for batch in answer.file.iter_batches(1 + answer.rows // turns, use_threads=False):
+            self._sizing.decoded(batch)
+            yield self._batch(batch, row)
+            row += batch.num_rows
+
+    def _batch(self, found: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
         layout = self._layout
-        found = found.combine_chunks()
         if not layout.has_index:
             found = in_key_order(found, [layout.name_of(name) for name in layout.key])
         columns = [
@@ -215,6 +243,10 @@ class Reader:
         return pa.RecordBatch.from_arrays(columns, schema=self._columns)
 
 
+def _whole(answer: Answer) -> pa.RecordBatch:
+    return answer.file.read(use_threads=False).combine_chunks().to_batches()[0]
+
+
 def _exported(layout: Layout, name: str) -> str:
     return f'"{name}"::STRING "{name}"' if name in layout.varchars else quoted(name)
 
@@ -224,13 +256,13 @@ def _clamped(ms: int | None) -> int | None:
     return None if ms is None else min(max(ms, 0), LAST_MS + 1)
 
 
-async def ahead(source: AsyncGenerator[pa.RecordBatch]) -> AsyncGenerator[pa.RecordBatch]:
+async def ahead(source: AsyncGenerator[Slice]) -> AsyncGenerator[Slice]:
     """The same, with one fetched while one is used."""
     coming = asyncio.ensure_future(anext(source, None))
     try:
-        while (batch := await coming) is not None:
+        while (found := await coming) is not None:
             coming = asyncio.ensure_future(anext(source, None))
-            yield batch
+            yield found
     finally:
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)

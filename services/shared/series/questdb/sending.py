@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from questdb import Protocol, QuestDBError, QuestDBErrorCode, Sender, TimestampNanos, _client
 
+from services.shared import malloc
 from services.shared.errors import InvalidRequest, Stage1Error, Unavailable, Violation
 from services.shared.series import TIME, TableDiffers
 from services.shared.series.columns import check_rows
-from services.shared.series.disk import ended
+from services.shared.series.disk import ended, in_thread
 from services.shared.series.questdb.layout import CATALOGUE, LAST_MS, Layout
 from services.shared.series.questdb.refusals import refusal
 from services.shared.series.questdb.wire import Address, Wire
@@ -94,6 +95,7 @@ class Sending:
         self._senders = Senders(wire.address)
         self._layout = layout
         self._most = SENDERS if layout.has_index else 1
+        self._groups = 0
 
     async def send(self, batches: AsyncIterable[pa.RecordBatch]) -> None:
         under_way: set[asyncio.Task[None]] = set()
@@ -105,6 +107,7 @@ class Sending:
                     )
                     _raise_first(done)
                 under_way.add(asyncio.create_task(self._send(group)))
+                self._groups += 1
             if under_way:
                 done, under_way = await asyncio.wait(under_way)
                 _raise_first(done)
@@ -113,6 +116,8 @@ class Sending:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
             self._senders.close()
+            if self._groups > self._most:
+                await in_thread(malloc.give_back)  # the senders' buffers
 
     async def _send(self, group: Sequence[pa.RecordBatch]) -> None:
         # Who cancels a write may drop its table next: so nothing is on its way by then.

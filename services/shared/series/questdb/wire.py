@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.shared.errors import InvalidRequest, Unavailable, Violation
+from services.shared.series.questdb.buffers import Buffers
 from services.shared.series.questdb.refusals import refusal
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ SECONDS: Final = 30.0
 """Without a byte; a query that changes many rows may take `LONG_SECONDS`."""
 LONG_SECONDS: Final = 600.0
 THREADS: Final = 32
-_PIECE_BYTES: Final = 256 << 10
+DECODING_THREADS: Final = 2
 _PAUSES: Final = (0.05, 0.2, 0.8, 2.0)
 _LONGEST_QUERY: Final = 32_000  # characters of the path; the server hangs up at 32,224
 _PLAIN: Final = ',()"*'
@@ -66,16 +67,20 @@ class Address:
         return {"Authorization": f"Basic {login}"}
 
 
-class AnswerTooLong(Exception):
-    """What it said is lost: ask for less."""
+class Answer:
+    """Rows as the server sent them, all in memory, none of them decoded yet."""
+
+    def __init__(self, body: pa.Buffer) -> None:
+        self.size: int = body.size
+        self.file = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
+        self.rows: int = self.file.metadata.num_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
     target: str
     seconds: float
-    most: int | None
-    """Bytes of the answer."""
+    read: Callable[[HTTPResponse], pa.Buffer]
 
 
 class Call:
@@ -93,7 +98,7 @@ class Call:
             self._open(connection)
             connection.request("GET", self.question.target, headers=headers)
             reply = connection.getresponse()
-            return reply.status, _read(reply, self.question.most)
+            return reply.status, self.question.read(reply)
         except BaseException:
             connection.close()
             raise
@@ -120,10 +125,13 @@ class Wire:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._idle: deque[HTTPConnection] = deque()
+        self._buffers = Buffers()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="questdb")
+        self._decoding = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decoding")
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._decoding.shutdown(wait=False, cancel_futures=True)
         self._close_idle()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
@@ -133,19 +141,29 @@ class Wire:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def decoded(self, work: Callable[[], T]) -> T:
+        """In few threads: each keeps some of the memory that it allocates."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoding, work)
+
     async def rows(
         self, query: str, *, table: str = "", seconds: float = SECONDS
     ) -> list[list[Any]]:
         """Of a query, or none of a statement. Raises NoSuchTable for `table`."""
-        body = await self._asked("/exec", {"query": query}, table, seconds)
+        body = await self._asked("/exec", {"query": query}, table, seconds, _read)
         rows: list[list[Any]] = json.loads(body.to_pybytes()).get("dataset", [])
         return rows
 
-    async def arrow(self, query: str, *, table: str, most: int | None = None) -> pa.Table:
-        """A bounded slice: all of it is in memory. Raises AnswerTooLong beyond `most` bytes."""
+    async def slice(
+        self, query: str, *, table: str, likely: int, most: int | None = None
+    ) -> Answer:
+        """`likely` so many bytes long. Raises AnswerTooLong beyond `most` bytes."""
+
+        def read(reply: HTTPResponse) -> pa.Buffer:
+            return self._buffers.read(reply, likely, most)
+
         asked = {"query": query, "fmt": "parquet", "compression_codec": "uncompressed"}
-        body = await self._asked("/exp", asked, table, SECONDS, most)
-        return await self.in_thread(lambda: pq.read_table(pa.BufferReader(body), use_threads=False))
+        body = await self._asked("/exp", asked, table, SECONDS, read)
+        return await self.in_thread(lambda: Answer(body))
 
     async def _asked(
         self,
@@ -153,12 +171,12 @@ class Wire:
         asked: dict[str, str],
         table: str,
         seconds: float,
-        most: int | None = None,
+        read: Callable[[HTTPResponse], pa.Buffer],
     ) -> pa.Buffer:
         target = f"{path}?{urlencode(asked, safe=_PLAIN, quote_via=quote_plus)}"
         if len(target) > _LONGEST_QUERY:
             raise InvalidRequest([Violation("columns", "are too many for one query of QuestDB")])
-        question = Question(target=target, seconds=seconds, most=most)
+        question = Question(target=target, seconds=seconds, read=read)
         for pause in (*_PAUSES, None):
             try:
                 status, body = await self._answered(Call(question))
@@ -219,11 +237,5 @@ class Wire:
         return kind(str(self.address.parts.hostname), self.address.port)
 
 
-def _read(reply: HTTPResponse, most: int | None) -> pa.Buffer:
-    """Piece by piece: `reply.read()` holds all of it twice."""
-    body = pa.BufferOutputStream()
-    while piece := reply.read(_PIECE_BYTES):
-        body.write(piece)
-        if most is not None and body.tell() > most:
-            raise AnswerTooLong
-    return body.getvalue()
+def _read(reply: HTTPResponse) -> pa.Buffer:
+    return pa.py_buffer(reply.read())
