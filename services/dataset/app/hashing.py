@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Final
 
 import pyarrow as pa
@@ -30,8 +31,7 @@ from services.shared.errors import DataLoss
 from services.shared.series import TIME, Rows, SeriesStore
 from services.shared.series.disk import in_thread
 
-_WIDE: Final = 128  # columns; a block of so many has 64 MiB
-_GROUP: Final = 64
+_WIDE: Final = 32  # columns; a block of so many has 16 MiB
 _HASHED_BYTES: Final = 64 << 20  # of blocks under way, beside the one that is being read
 
 Columns = tuple[tuple[str, Canonical], ...]
@@ -79,15 +79,15 @@ async def _read_wide(
     hashes, rows = list(kept), len(kept) * BLOCK_ROWS
     while end is None or rows < end:
         stop = rows + BLOCK_ROWS if end is None else min(rows + BLOCK_ROWS, end)
-        block, counts = hashlib.sha256(), set[int]()
-        for at in range(0, len(columns), _GROUP):
-            group = columns[at : at + _GROUP]
-            names = [name for name, _ in group]
-            read = series.read(table, names, span=Rows(rows, stop), below_ms=below_ms)
-            async with aclosing(read) as batches:
-                found = [batch async for batch in batches]
-            counts.add(sum(batch.num_rows for batch in found))
-            await in_thread(add_columns, block, found, group)
+        block, counts = _WideBlock(), set[int]()
+        async with aclosing(block):
+            for group in _groups(columns):
+                names = [name for name, _ in group]
+                read = series.read(table, names, span=Rows(rows, stop), below_ms=below_ms)
+                async with aclosing(read) as batches:
+                    found = [batch async for batch in batches]
+                counts.add(sum(batch.num_rows for batch in found))
+                await block.add(found, group)
         if len(counts) > 1:
             raise DataLoss(f"Table {table} changed while its rows from {rows} on were read.")
         count = counts.pop()
@@ -97,6 +97,34 @@ async def _read_wide(
         if count < BLOCK_ROWS:
             break
     return TableHash(columns=columns, block_hashes=tuple(hashes), rows=rows)
+
+
+def _groups(columns: Columns) -> list[Columns]:
+    """Of about the same size."""
+    count = -(-len(columns) // _WIDE)
+    edges = [len(columns) * i // count for i in range(count + 1)]
+    return [columns[start:end] for start, end in pairwise(edges)]
+
+
+class _WideBlock:
+    """Hashes some columns while the next ones are read."""
+
+    def __init__(self) -> None:
+        self._block = hashlib.sha256()
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def add(self, rows: Block, columns: Columns) -> None:
+        if self._under_way:
+            await self._under_way
+        work = in_thread(add_columns, self._block, rows, columns)
+        self._under_way = asyncio.create_task(work)
+
+    async def aclose(self) -> None:
+        if self._under_way:
+            await self._under_way
+
+    def digest(self) -> bytes:
+        return self._block.digest()
 
 
 async def stream_hash(
