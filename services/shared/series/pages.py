@@ -31,8 +31,10 @@ def read_pages(buffer: pa.Buffer) -> None:
 
 def expect_in_memory(buffer: pa.Buffer) -> None:
     """Raises NotInMemory. Never waits for the disk."""
+    if not buffer.size:
+        return
     start = buffer.address // _PAGE * _PAGE
     size = buffer.address + buffer.size - start
-    resident = np.empty(-(-size // _PAGE), np.uint8)
-    if _mincore(start, size, resident.ctypes.data) or not (resident & 1).all():
+    resident = bytearray(-(-size // _PAGE))
+    if _mincore(start, size, ctypes.byref(ctypes.c_char.from_buffer(resident))) or 0 in resident:
         raise NotInMemory

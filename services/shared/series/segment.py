@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,7 @@ from services.shared.series.pages import Reach
 
 _MAGIC: Final = b"ARROW1\0\0"
 _END: Final = b"ARROW1"
+_MOSTLY_ENOUGH: Final = 2048  # bytes of a message to know where its columns lie
 _DAMAGE: Final = (
     Stage1Error,
     pa.ArrowException,
@@ -185,6 +186,7 @@ class Projection:
         self.stretches = list(zip(firsts, lasts, strict=True))
         """First and last place of columns that lie beside each other."""
         self._types = [field.type for field in self.schema]
+        self._values: tuple[Layout, _Values | None] | None = None
 
     def batch(self, ipc: pa.Buffer, reach: Reach) -> pa.RecordBatch:
         """Of one message, in place."""
@@ -196,15 +198,22 @@ class Projection:
         return pa.RecordBatch.from_arrays(self._arrays(ipc, layout), schema=self.schema)
 
     def values(self, ipc: pa.Buffer, start: int, stop: int, reach: Reach) -> list[pa.Buffer] | None:
-        size = FIXED_BYTES * (stop - start)
-        layout = _layout(ipc, reach)
-        if layout.null_counts[self.columns].any():
+        known = self._values_of(_layout(ipc, reach))
+        if known is None:
             return None
-        begins = layout.offsets[self.buffers + 1] + FIXED_BYTES * start
-        for first, last in self.stretches:
-            end = int(begins[last]) + size
-            reach(ipc.slice(int(begins[first]), end - int(begins[first])))
-        return [ipc.slice(begin, size) for begin in begins.tolist()]
+        skipped, size = FIXED_BYTES * start, FIXED_BYTES * (stop - start)
+        for first, last in known.stretches:
+            reach(ipc.slice(first + skipped, last - first + size))
+        return [ipc.slice(begin + skipped, size) for begin in known.begins]
+
+    def _values_of(self, layout: Layout) -> _Values | None:
+        """Messages of one table mostly lie in the same way, so the last is kept."""
+        if self._values is None or self._values[0] is not layout:
+            begins = layout.offsets[self.buffers + 1].tolist()
+            stretches = [(begins[first], begins[last]) for first, last in self.stretches]
+            has_nulls = layout.null_counts[self.columns].any()
+            self._values = layout, None if has_nulls else _Values(begins, stretches)
+        return self._values[1]
 
     def _arrays(self, ipc: pa.Buffer, layout: Layout) -> list[pa.Array]:
         offsets, lengths = layout.offsets.tolist(), layout.lengths.tolist()
@@ -220,10 +229,20 @@ class Projection:
         return found
 
 
+class _Values(NamedTuple):
+    """Where the values of columns begin in a message, and of stretches the first and the last."""
+
+    begins: list[int]
+    stretches: list[tuple[int, int]]
+
+
 def _layout(ipc: pa.Buffer, reach: Reach) -> Layout:
-    reach(ipc.slice(0, 8))
-    reach(ipc.slice(0, metadata_end(memoryview(ipc))))
-    return read_layout(memoryview(ipc))
+    view = memoryview(ipc)
+    reach(ipc.slice(0, min(_MOSTLY_ENOUGH, ipc.size)))
+    end = metadata_end(view)
+    if end > _MOSTLY_ENOUGH:
+        reach(ipc.slice(0, end))
+    return read_layout(view)
 
 
 class OpenSegment:
