@@ -164,18 +164,19 @@ def _parts(opened: Sequence[OpenSegment], low: int, high: int) -> Iterator[Part]
 
 
 def _of_rows(parts: Iterator[Part], rows: int) -> Iterator[list[Part]]:
-    """Parts together that have about so many rows, but not many more."""
-    group: list[Part] = []
-    count = 0
+    """Parts cut and put together to so many rows; the last lot has what is left."""
+    lot: list[Part] = []
+    room = rows
     for part in parts:
-        size = part.stop - part.start
-        if group and count + size > rows * 5 // 4:
-            yield group
-            group, count = [], 0
-        group.append(part)
-        count += size
-    if group:
-        yield group
+        while part.stop - part.start >= room:
+            cut = part.start + room
+            yield [*lot, part._replace(stop=cut)]
+            part, lot, room = part._replace(start=cut), [], rows
+        if part.stop > part.start:
+            lot.append(part)
+            room -= part.stop - part.start
+    if lot:
+        yield lot
 
 
 def _stored(lot: list[Part], reach: Reach) -> list[Piece]:
