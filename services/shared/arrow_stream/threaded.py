@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import grpc
@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from services.shared.arrow_stream.codec import Decoder
 from services.shared.arrow_stream.guard import STALL_SECONDS
 from services.shared.arrow_stream.wire import payload
-from services.shared.errors import Stage1Error, Stalled
+from services.shared.errors import Stalled
 from services.shared.rpc import status
 from services.shared.rpc.client import DATA_SECONDS, Channel, StreamForThread
 
@@ -42,29 +42,31 @@ async def each_batch(
     Raises what the server and `take` raise, Stalled when the server goes silent, and
     MalformedStream as `read_arrow`. Also when cancelled, it ends after the last `take`.
     """
-    reading = _Reading(channel.stream_for_thread(method, request, seconds), take, schema)
+    silent = Stalled(f"{method} sent nothing for {stall_seconds:g} s.")
+    reading = _Reading(channel.stream_for_thread(method, request, seconds), take, schema, silent)
     job = asyncio.ensure_future(asyncio.to_thread(reading.run))
     try:
         with _watched(reading, stall_seconds):
             await asyncio.shield(job)
-    except Stage1Error as error:
-        if reading.is_stalled:
-            raise Stalled(f"{method} sent nothing for {stall_seconds:g} s.") from error
-        raise
     finally:
         reading.end()
-        await asyncio.wait([job])
+        while not job.done():  # however often this is cancelled
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([job])
         if not job.cancelled():
             job.exception()  # seen: nobody waits for it any more
 
 
 class _Reading:
-    def __init__(self, call: StreamForThread, take: Take, schema: pa.Schema | None):
+    def __init__(
+        self, call: StreamForThread, take: Take, schema: pa.Schema | None, silent: Stalled
+    ) -> None:
         self._call = call
         self._take = take
         self._decoder = Decoder(schema)
+        self._silent = silent
+        self._is_silent = False
         self._waits_since: float | None = None
-        self.is_stalled = False
 
     def run(self) -> None:
         try:
@@ -72,7 +74,7 @@ class _Reading:
                 for batch in self._decoder.feed(payload(raw)):
                     self._take(batch)
         except grpc.RpcError as error:
-            raise status.from_call(error) from error
+            raise self._silent if self._is_silent else status.from_call(error) from error
         self._decoder.finish()
 
     def _messages(self) -> Iterator[bytes]:
@@ -90,7 +92,7 @@ class _Reading:
     def look(self, stall_seconds: float) -> None:
         since = self._waits_since
         if since is not None and time.monotonic() - since >= stall_seconds:
-            self.is_stalled = True
+            self._is_silent = True
             self.end()
 
 

@@ -163,9 +163,11 @@ class Channel(aio.Channel):
         await self.close()
 
     async def close(self, grace: float | None = None) -> None:
-        await self._inner.close(grace)
-        if self._in_threads is not None:
-            self._in_threads.close()
+        try:
+            await self._inner.close(grace)
+        finally:
+            if self._in_threads is not None:
+                self._in_threads.close()
 
     def get_state(self, try_to_connect: bool = False) -> Any:
         return self._inner.get_state(try_to_connect)

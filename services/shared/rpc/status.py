@@ -86,7 +86,7 @@ def _first(violations: Sequence[errors.Violation]) -> Sequence[errors.Violation]
     return [*violations[:_VIOLATIONS], errors.Violation(violations[_VIOLATIONS].field, more)]
 
 
-def from_call(call: AioRpcError | RpcError) -> errors.Stage1Error:
+def from_call(call: RpcError) -> errors.Stage1Error:
     """The error the server raised: same kind, same reason, same sentence."""
     kind: type[errors.Stage1Error] = _KINDS.get(call.code(), errors.Stage1Error)
     try:

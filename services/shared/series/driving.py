@@ -22,6 +22,7 @@ from services.shared.series.selection import MappedRows, Part, Selection
 
 AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at a time
 MAPPED_AHEAD_BYTES: Final = 8 << 20  # of what lies in mapped files and takes no memory
+_MOST_PARTS: Final = 32  # of a lot that is taken in the event loop: each takes some 50 µs
 
 
 async def batches_of(selection: Selection) -> AsyncGenerator[pa.RecordBatch]:
@@ -44,38 +45,48 @@ async def _mapped_pieces(selection: Selection, mapped: MappedRows) -> AsyncGener
     while not rows.ended:
         for piece in rows.at_hand():
             yield piece
-        async with aclosing(_driven(rows.from_disk)) as pieces:
+        async with aclosing(_driven(rows.in_thread)) as pieces:
             async for piece in pieces:
                 yield piece
 
 
 class _Lots:
+    """Lots in turn: taken in the event loop where that is short work, else in a thread."""
+
     def __init__(self, selection: Selection, mapped: MappedRows) -> None:
         self._selection = selection
         self._mapped = mapped
         self._next: list[Part] | None = next(mapped.lots, None)
-        self._waits_for_disk = False
+        self._needs_thread = False
 
     @property
     def ended(self) -> bool:
         return self._next is None
 
     def at_hand(self) -> Iterator[Piece]:
-        """Up to the first lot that is not in memory. Never waits for the disk."""
+        """Up to the first lot that needs a thread. Never waits for the disk."""
         while self._next is not None:
             pieces = self._in_memory(self._next)
             if pieces is None:
-                self._waits_for_disk = True
+                self._needs_thread = True
                 return
             self._next = next(self._mapped.lots, None)
             yield from pieces
 
-    def from_disk(self) -> list[Piece]:
-        """The next group; nothing when the one before did not need the disk."""
+    def _in_memory(self, lot: list[Part]) -> list[Piece] | None:
+        if len(lot) > _MOST_PARTS or not all(part.source.is_told for part in lot):
+            return None
+        try:
+            return self._mapped.pieces(lot, expect_in_memory)
+        except NotInMemory:
+            return None
+
+    def in_thread(self) -> list[Piece]:
+        """The next group; nothing when the one before did not need a thread."""
         group: list[Piece] = []
-        if not self._waits_for_disk:
+        if not self._needs_thread:
             return group
-        self._waits_for_disk = False
+        self._needs_thread = False
         with self._selection.lost_files_told():
             size = 0
             while self._next is not None and size < MAPPED_AHEAD_BYTES:
@@ -90,17 +101,9 @@ class _Lots:
             part.source.map()
         pieces = self._in_memory(lot)
         if pieces is None:
-            self._waits_for_disk = True
+            self._needs_thread = True
             pieces = self._mapped.pieces(lot, read_pages)
         return pieces
-
-    def _in_memory(self, lot: list[Part]) -> list[Piece] | None:
-        if not all(part.source.is_mapped for part in lot):
-            return None
-        try:
-            return self._mapped.pieces(lot, expect_in_memory)
-        except NotInMemory:
-            return None
 
 
 async def _driven(read: Callable[[], list[Any]]) -> AsyncGenerator[Any]:

@@ -38,8 +38,8 @@ class SegmentWriter:
             raise
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Cut into even parts of about 1 MiB."""
-        parts = max(1, round(size_of(batch) / CHUNK_BYTES))
+        """Cut into even parts of at most about 1 MiB."""
+        parts = max(1, -(-size_of(batch) // CHUNK_BYTES))
         rows = -(-batch.num_rows // parts)
         for start in range(0, batch.num_rows, rows):
             self._writer.write_batch(batch.slice(start, rows))

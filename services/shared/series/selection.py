@@ -16,7 +16,8 @@ from services.shared.series import TIME, Rows, Span
 from services.shared.series.columns import check_selection, times_of
 from services.shared.series.merging import in_key_order
 from services.shared.series.pages import Reach, read_pages
-from services.shared.series.segment import OpenSegment, Projection, Segment
+from services.shared.series.projection import Projection
+from services.shared.series.segment import OpenSegment, Segment
 from services.shared.series.table import Table
 
 
@@ -104,7 +105,7 @@ class Selection:
     def _parts(self, opened: Sequence[OpenSegment]) -> Iterator[Part]:
         """Of every batch that is asked for."""
         low, high = self._row_range(opened)
-        return _parts(opened, low, high)
+        return _parts_between(opened, low, high)
 
     def _row_range(self, opened: Sequence[OpenSegment]) -> tuple[int, int]:
         low, high = 0, sum(segment.rows for segment in self.segments)
@@ -154,7 +155,7 @@ def _lower_bound(opened: Sequence[OpenSegment], ms: int) -> int:
     return first
 
 
-def _parts(opened: Sequence[OpenSegment], low: int, high: int) -> Iterator[Part]:
+def _parts_between(opened: Sequence[OpenSegment], low: int, high: int) -> Iterator[Part]:
     first = 0
     for source in opened:
         rows = source.segment.rows

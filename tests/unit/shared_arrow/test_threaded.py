@@ -97,7 +97,7 @@ async def test_a_server_that_goes_silent_is_told() -> None:
 
 async def test_who_takes_long_is_no_silent_server() -> None:
     def take(batch: pa.RecordBatch) -> None:
-        threading.Event().wait(0.3)
+        threading.Event().wait(2)
 
-    async with served(Source(2).rows) as opened:
-        await each_batch(opened, METHOD, REQUEST, take, stall_seconds=0.1)
+    async with served(Source(1).rows) as opened:
+        await each_batch(opened, METHOD, REQUEST, take, stall_seconds=1)

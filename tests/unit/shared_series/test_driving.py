@@ -15,7 +15,12 @@ import pytest
 from services.shared.arrow_stream import decode, encode
 from services.shared.series import TIME, Rows
 from services.shared.series.arrow_files import ArrowFiles, arrow_files
-from services.shared.series.pages import NotInMemory, expect_in_memory, read_pages
+from services.shared.series.pages import (
+    NotInMemory,
+    can_be_told,
+    expect_in_memory,
+    read_pages,
+)
 from services.shared.series.segment import forget_mappings
 from tests.contract.series_examples import put
 
@@ -83,6 +88,31 @@ async def test_pages_on_the_disk_are_never_read_in_the_event_loop(
     assert threading.get_ident() not in readers
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("segment.can_be_told", lambda path: False), ("driving._MOST_PARTS", 0)],
+)
+async def test_what_cannot_be_known_or_takes_long_is_left_to_a_thread(
+    store: ArrowFiles, monkeypatch: pytest.MonkeyPatch, setting: str, value: object
+) -> None:
+    def expect(buffer: pa.Buffer) -> None:
+        raise AssertionError("It was looked for in the event loop.")
+
+    monkeypatch.setattr(f"services.shared.series.{setting}", value)
+    monkeypatch.setattr("services.shared.series.driving.expect_in_memory", expect)
+    schema = await store.schema(TABLE)
+    batches = [b async for b in decode(encode(schema, store.read_pieces(TABLE)), schema)]
+    assert sum(batch.num_rows for batch in batches) == ROWS
+
+
+def test_pages_of_a_file_that_is_gone_cannot_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    assert can_be_told(path)
+    path.unlink()
+    assert not can_be_told(path)
+
+
 def test_it_is_known_whether_pages_are_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "hole"
     path.touch()
@@ -91,9 +121,9 @@ def test_it_is_known_whether_pages_are_in_memory(tmp_path: Path) -> None:
         mapped = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     with pytest.raises(NotInMemory):
         expect_in_memory(mapped)
-    part = mapped.slice(5000, 100_000)
-    read_pages(part)
-    expect_in_memory(part)
+    for part in (mapped.slice(5000, 100_000), mapped.slice((32 << 20) - 100, 200)):
+        read_pages(part)
+        expect_in_memory(part)
     with pytest.raises(NotInMemory):
         expect_in_memory(mapped)
 
