@@ -95,7 +95,7 @@ class Upload:
         """Of what is read: its pages in memory are at hand for what is written next."""
         self.close()
         for path in self.paths:
-            path.unlink()
+            path.unlink(missing_ok=True)  # a recovery elsewhere may have been there
 
     def close(self) -> None:
         if self._file is not None:

@@ -128,6 +128,22 @@ async def test_a_clock_that_steps_back_stops_neither_versions_nor_deletes(
         await nothing_is_there(service, "stepped")
 
 
+@pytest.mark.parametrize(("place", "is_there"), [("spooled", True), ("reserved", False)])
+async def test_an_upload_leaves_the_disk_once_it_is_read(
+    migrated: Pool, tmp_path: Path, place: str, is_there: bool
+) -> None:
+    pause = Paused(f"import.{place}")
+    async with started(migrated, tmp_path) as service:
+        with armed(pause):
+            importing = asyncio.create_task(service.run(order(f"left_{place}"), *files(1)))
+            await pause.reached.wait()
+            names = {path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()}
+            pause.may_go_on.set()
+            await importing
+    uploads = {name for name in names if name.startswith("part")}
+    assert bool(uploads) is is_there, names
+
+
 async def test_an_update_while_an_import_is_loading_is_not_undone(
     migrated: Pool, tmp_path: Path
 ) -> None:

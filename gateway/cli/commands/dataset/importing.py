@@ -35,7 +35,9 @@ _Command = Callable[..., None]
 def _told_options(command: _Command) -> _Command:
     """What files do not say of themselves."""
     options = [
-        click.option("--granularity", help="How far bars are apart, as 1h; their interval without."),
+        click.option(
+            "--granularity", help="How far bars are apart, as 1h; their interval without."
+        ),
         click.option("--source", help="Where the data came from."),
         click.option("--calendar", help=CALENDAR_HELP),
         gap_policy_option,
