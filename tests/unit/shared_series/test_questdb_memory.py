@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.series.questdb.memory import (
-    DECODED_PARTS,
     LEAST_SLICE_BYTES,
     READ_BYTES,
     SLICE_BYTES,
     Claim,
     ReadMemory,
     Sizing,
+    in_use,
 )
 
 
@@ -22,10 +22,15 @@ def test_all_readers_together_stay_within_their_memory(asking: list[int]) -> Non
     claims = [Claim(memory) for _ in range(40)]
     slices = dict.fromkeys(range(40), (0, 0))
     for reader in asking:
-        slices[reader] = slices[reader][1], claims[reader].next_slice()
-        held = sum(used + used // DECODED_PARTS + coming for used, coming in slices.values())
+        at_once = reader % 2 == 0
+        size = claims[reader].next_slice(is_decoded_at_once=at_once)
+        slices[reader] = slices[reader][1], size
+        held = sum(
+            in_use(used, reader % 2 == 0) + coming for reader, (used, coming) in slices.items()
+        )
+        assert held <= READ_BYTES - memory.free
         readers = sum(1 for _, coming in slices.values() if coming)
-        assert held <= READ_BYTES + readers * 9 * LEAST_SLICE_BYTES // 4
+        assert held <= READ_BYTES + readers * 4 * LEAST_SLICE_BYTES
     for claim in claims:
         claim.end()
     assert memory.free == READ_BYTES

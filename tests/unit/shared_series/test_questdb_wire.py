@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -115,3 +116,23 @@ async def test_a_question_that_nobody_waits_for_any_more_is_ended() -> None:
             await server.hung_up.acquire()
         server.open.set()
         assert await wire.rows("select 2") == [[1]]
+
+
+async def test_who_is_cancelled_while_decoding_waits_for_its_end() -> None:
+    """What it decodes is in memory until then."""
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work() -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return may_end.wait(10)
+
+    async with wired() as (wire, _):
+        decoding = asyncio.create_task(wire.decoded(work))
+        await begun.wait()
+        decoding.cancel()
+        _, waiting = await asyncio.wait([decoding], timeout=0.05)
+        may_end.set()
+        assert waiting == {decoding}
+        with pytest.raises(asyncio.CancelledError):
+            await decoding

@@ -58,7 +58,7 @@ class Reader:
         self._columns = columns
         self._times = times
         self._asked = self._asked_columns()
-        self._sizing = Sizing(claim, self._asked)
+        self._sizing = Sizing(claim, self._asked, is_decoded_at_once=not layout.has_index)
 
     async def batches(
         self, span: Span | None, below_ms: int | None, where: Mapping[str, int]
@@ -69,9 +69,10 @@ class Reader:
             found = self._by_time(*await self._range_us(span, below_ms), where)
         async with aclosing(ahead(found)) as slices:
             async for found_slice in slices:
-                async for batch in self._decoded(found_slice):
-                    for part in parts(batch):
-                        yield part
+                async with aclosing(self._decoded(found_slice)) as batches:
+                    async for batch in batches:
+                        for part in parts(batch):
+                            yield part
 
     async def _stretch(self, span: Span | None, below_ms: int | None) -> Stretch:
         start_ms, end_ms = (_clamped(ms) for ms in times_of(span, below_ms))
@@ -214,7 +215,7 @@ class Reader:
 
     async def _decoded(self, found: Slice) -> AsyncGenerator[pa.RecordBatch]:
         batches = self._batches(found)
-        while batch := await self._wire.decoded(lambda: next(batches, None)):
+        while (batch := await self._wire.decoded(lambda: next(batches, None))) is not None:
             yield batch
 
     def _batches(self, found: Slice) -> Iterator[pa.RecordBatch]:
@@ -222,13 +223,18 @@ class Reader:
         answer, row = found
         if not self._layout.has_index:
             if answer.rows:
-                yield self._batch(_whole(answer), row)
+                yield self._batch(self._whole(answer), row)
             return
         turns = min(DECODED_PARTS, 1 + answer.size // CHUNK_BYTES)
         for batch in answer.file.iter_batches(1 + answer.rows // turns, use_threads=False):
             self._sizing.decoded(batch)
             yield self._batch(batch, row)
             row += batch.num_rows
+
+    def _whole(self, answer: Answer) -> pa.RecordBatch:
+        whole = answer.file.read(use_threads=False).combine_chunks().to_batches()[0]
+        self._sizing.decoded(whole)
+        return whole
 
     def _batch(self, found: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
         layout = self._layout
@@ -241,10 +247,6 @@ class Reader:
             for field in self._columns
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._columns)
-
-
-def _whole(answer: Answer) -> pa.RecordBatch:
-    return answer.file.read(use_threads=False).combine_chunks().to_batches()[0]
 
 
 def _exported(layout: Layout, name: str) -> str:

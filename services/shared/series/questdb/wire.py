@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.shared.errors import InvalidRequest, Unavailable, Violation
+from services.shared.series.disk import ended
 from services.shared.series.questdb.buffers import Buffers
 from services.shared.series.questdb.refusals import refusal
 
@@ -142,8 +143,11 @@ class Wire:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def decoded(self, work: Callable[[], T]) -> T:
-        """In few threads: each keeps some of the memory that it allocates."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoding, work)
+        """In few threads: each keeps some of the memory that it allocates.
+
+        Who is cancelled waits for its end: what it decodes is in memory until then.
+        """
+        return await ended(asyncio.get_running_loop().run_in_executor(self._decoding, work))
 
     async def rows(
         self, query: str, *, table: str = "", seconds: float = SECONDS
