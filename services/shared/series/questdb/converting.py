@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -16,9 +17,10 @@ _US: Final = 1000
 
 
 def parts(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
-    """Of about 1 MiB; bitmaps are cut at whole bytes."""
-    count = max(1, round(batch.nbytes / CHUNK_BYTES))
-    rows = max(8, -(-batch.num_rows // count) // 8 * 8)
+    """Of at most CHUNK_BYTES, where rows are alike; bitmaps are cut at whole bytes."""
+    most = max(8, batch.num_rows * CHUNK_BYTES // max(1, batch.nbytes) // 8 * 8)
+    count = max(1, ceil(batch.num_rows / most))
+    rows = max(8, ceil(batch.num_rows / (8 * count)) * 8)
     return [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)]
 
 
