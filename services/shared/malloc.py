@@ -23,6 +23,10 @@ MALLOC_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def give_back() -> None:
-    """To the kernel, what is free. Takes milliseconds; for threads."""
+    """To the kernel, what is free.
+
+    Every thread that allocates waits meanwhile, as all share one heap: 29 ms were seen for
+    400 MiB. So call it seldom, after work that took much, and not in the event loop's thread.
+    """
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
