@@ -13,6 +13,8 @@ from tests.unit.cli.scripted_server import Call, answering
 IMPORT = "dataset import a --symbol X --ohlcv BARS --target TGT_A --target TGT_B:500"
 RUN = "run plan a --target TGT -P eta=2 --train-size 5"
 
+RUN_ID = "00000000-0000-0000-0000-000000000007"
+
 
 @pytest.fixture
 def bars(tmp_path: Path) -> str:
@@ -21,8 +23,8 @@ def bars(tmp_path: Path) -> str:
     return str(path)
 
 
-def refused(command: str, *fields: str, bars: str) -> int:
-    violations = [{"field": field, "message": "is wrong"} for field in fields]
+def refused(command: str, *fields: str, bars: str, message: str = "is wrong") -> int:
+    violations = [{"field": field, "message": message} for field in fields]
     body = {"error": "?", "details": {"reason": "INVALID_REQUEST", "fields": violations}}
     arguments = [bars if word == "BARS" else word for word in command.split()]
     with answering(lambda call: call.json(400, body)) as url:
@@ -66,7 +68,11 @@ def refused(command: str, *fields: str, bars: str) -> int:
         ("run predictions r", "run_id", "RUN"),
         ("simulate r --stop-pct 5", "settings.stop_pct", "--stop-pct"),
         (IMPORT, "zone", "zone"),
-        (RUN, "walk_config", "walk_config"),
+        (RUN, "walk_config", "The plan"),
+        (IMPORT, "ohlcv_columns", "The columns of --ohlcv"),
+        (IMPORT, "indicators_columns", "The columns of --indicators"),
+        ("dataset sniff BARS", "columns", "The columns of FILE"),
+        ("dataset head a", "walk_config", "walk_config"),
         (IMPORT, ".", "."),
     ],
 )
@@ -96,3 +102,83 @@ def test_what_is_refused_on_the_way_is_called_by_its_option_too(
     with answering(answer) as url:
         assert run(["dataset", "verify", "a", "--version", "7", "--url", url]) == ExitCode.INTERNAL
     assert capfd.readouterr().err == "--version is 7, and the newest is 2.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "message", "told"),
+    [
+        (RUN, "target_column", "name 'N', which is text", "--target names 'N', which is text."),
+        (RUN, "feature_columns", "contain 'T' more than once", "--feature contains 'T' more"),
+        (RUN, "feature_columns", "are missing: none is", "--feature is missing: none is."),
+        (RUN, "walk_config", "need 9 rows; test_size 2", "The plan needs 9 rows; --test-size 2."),
+        (RUN, "end_fold", "must lie above start_fold, which", "must lie above --start-fold, which"),
+        (RUN, "target_column", "name 'train_size', no", "--target names 'train_size', no."),
+        (IMPORT, "ohlcv_columns", "name 'a' twice", "The columns of --ohlcv name 'a' twice."),
+        (IMPORT, "targets[1].name", "is 'TGT_B', which is text", "--target TGT_B:500 is text."),
+        (IMPORT, "slug", "is 'x', which is not y", "SLUG is 'x', which is not y."),
+        (
+            "simulate r",
+            "settings.threshold",
+            "is OWN, and needs a long_threshold",
+            "--threshold is own, and needs a --long-threshold.",
+        ),
+        ("simulate r", "settings.trailing_stop", "needs a stop_pct", "needs a --stop-pct."),
+        (RUN, "target_column", "is OWN of stop_pct", "--target is OWN of stop_pct."),
+    ],
+)
+def test_a_refusal_reads_as_a_sentence_about_options(
+    command: str, field: str, message: str, told: str, bars: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with_run = command.replace("simulate r", f"simulate {RUN_ID}")
+    assert refused(with_run, field, bars=bars, message=message) == ExitCode.REFUSED
+    assert told in capfd.readouterr().err
+
+
+def test_a_refusal_of_no_field_names_options_too(
+    bars: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    body = {"error": "Give its dataset_id for a new version.", "details": {}}
+    arguments = [bars if word == "BARS" else word for word in IMPORT.split()]
+    with answering(lambda call: call.json(409, body)) as url:
+        run([*arguments, "--url", url])
+    assert "Give its --dataset-id for a new version.\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("header.granularity is 1h, not 5m.", "--granularity is 1h, not 5m."),
+        ("header.granularity of dataset a is 1h.", "--granularity of dataset a is 1h."),
+        ("header.targets[0].name is 'm', which is text.", "--target is 'm', which is text."),
+        (
+            "ohlcv.text_columns names 'z'; ohlcv.columns name 'a' twice.",
+            "--ohlcv-text-columns names 'z'; The columns of --ohlcv name 'a' twice.",
+        ),
+        ("header.parts[1] has no bytes.", "--indicators has no bytes."),
+        ("header.expected.ohlcv_rows is 5.", "--manifest ohlcv_rows is 5."),
+        ("The series store is away.", "The series store is away."),
+    ],
+)
+def test_what_is_kept_of_a_refused_import_is_told_in_options_but_not_as_json(
+    kept: str, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = {
+        "import_id": "i",
+        "dataset_slug": "a",
+        "status": "REJECTED",
+        "version": None,
+        "kind": "import",
+        "created_at": "2026-01-01T00:00:00Z",
+        "error": kept,
+    }
+    listed = {"imports": [one], "next_page_token": ""}
+
+    def answer(call: Call) -> None:
+        call.json(200, one if call.path.startswith("/api/imports/") else listed)
+
+    with answering(answer) as url:
+        for arguments in (["imports"], ["imports", "i"]):
+            assert run(["dataset", *arguments, "--url", url]) == ExitCode.OK
+            assert told in capfd.readouterr().out
+            assert run(["dataset", *arguments, "-o", "json", "--url", url]) == ExitCode.OK
+            assert kept in capfd.readouterr().out

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import click
 
-from gateway.cli import output, tables
+from gateway.cli import output, refusals, tables
 from gateway.cli.api import Api, url_option
+from gateway.cli.commands.dataset.importing import import_
 from gateway.cli.exit_codes import table as exit_codes
+from gateway.cli.tables import Record, publishing
 from gateway.cli.tables import columns as column_drawing
 from gateway.cli.tables import datasets as drawing
-from gateway.cli.tables import publishing
 
 _STATES: Final = (
     *("RECEIVED", "SPOOLED", "LOADING", "VERIFIED", "MERGING"),
@@ -150,7 +151,17 @@ def imports(import_id: str | None, url: str, show: output.Show, **filters: Any) 
     """Imports and appends, newest first, and what became of them; or one by its id."""
     with Api(url) as api:
         if import_id:
-            show(api.get(f"/api/imports/{import_id}"), publishing.import_)
+            one = api.get(f"/api/imports/{import_id}")
+            show(one, lambda shown: publishing.import_(_in_options(shown)))
             return
         found = api.get("/api/imports", filters)
-    show(found, publishing.imports)
+    show(
+        found,
+        lambda listed: publishing.imports(
+            {**listed, "imports": [_in_options(one) for one in listed["imports"]]}
+        ),
+    )
+
+
+def _in_options(attempt: Record) -> Record:
+    return {**attempt, "error": refusals.recorded(attempt.get("error") or "", import_)}
