@@ -7,9 +7,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from services.shared.series.disk import WRITE_BYTES, SmallWrites, disk_full_is_told
+from services.shared.series.disk import WRITE_BYTES, disk_full_is_told
 
-_ROWS: Final = 65_536  # fewer would cost memory: each column of each batch is an array
+_SMALL_ROWS: Final = WRITE_BYTES // 8  # a column of numbers is written at once
+_SMALL_COLUMNS: Final = 16_384
+"""So many are written like that: mapped, a column of a batch takes some 700 bytes of memory."""
+_LARGE_ROWS: Final = 65_536
 
 
 class Aside:
@@ -17,22 +20,20 @@ class Aside:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: pa.BufferedOutputStream | None = None
         self._writer: pa.RecordBatchFileWriter | None = None
+        self._columns = 0
 
     def write(self, rows: pa.Table) -> None:
         with disk_full_is_told(self._path.parent):
             if self._writer is None:
-                file = pa.PythonFile(SmallWrites(self._path), "w")
-                self._file = pa.BufferedOutputStream(file, WRITE_BYTES)
-                self._writer = pa.ipc.new_file(self._file, rows.schema)
-            self._writer.write_table(rows, max_chunksize=_ROWS)
+                self._writer = pa.ipc.new_file(self._path, rows.schema)
+            size = _SMALL_ROWS if self._columns < _SMALL_COLUMNS else _LARGE_ROWS
+            self._writer.write_table(rows, max_chunksize=size)
+            self._columns += -(-rows.num_rows // size) * rows.num_columns
 
     def mapped(self) -> pa.Table:
         """Of at least one write."""
-        assert self._file is not None
         assert self._writer is not None
         with disk_full_is_told(self._path.parent):
             self._writer.close()
-            self._file.close()
         return pa.ipc.open_file(pa.memory_map(str(self._path))).read_all()
