@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.datastructures import UploadFile
 
-_MOST_SHOWN: Final = 50
+MOST_SHOWN: Final = 50
 _OWN: Final = "Value error, "
 
 
@@ -39,8 +39,8 @@ def _at_most(count: int, most: int, of_what: str) -> str:
 def _as_predicate(message: str, given: object) -> str:
     if message.startswith(_OWN):
         return message.removeprefix(_OWN)
-    rule = message.removeprefix("Input should ")
-    if rule == message:
+    asked = message.removeprefix("Input should ")
+    if asked == message:
         return f"is wrong: {message}"
     shown = repr(given) if isinstance(given, int | float | str) else ""
-    return f"is {shown}, and must {rule}" if 0 < len(shown) <= _MOST_SHOWN else f"must {rule}"
+    return f"is {shown}, and must {asked}" if 0 < len(shown) <= MOST_SHOWN else f"must {asked}"

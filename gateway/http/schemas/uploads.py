@@ -8,6 +8,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, Field
 from starlette.datastructures import UploadFile as SentFile
 
+from gateway.http.problems import MOST_SHOWN
 from gateway.http.schemas.common import Asked, Milliseconds, Version
 from gateway.http.schemas.datasets import Gap, Table
 
@@ -40,12 +41,11 @@ Calendar = Annotated[
         description="24x7, 24x5_fx, observed, auto, or the code of an exchange as XNYS.",
     ),
 ]
-_MOST_SHOWN: Final = 50
 
 
 def _sent(value: Any) -> Any:
     if not isinstance(value, SentFile):
-        shown = repr(value) if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]!r}…"
+        shown = repr(value) if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]!r}…"
         raise ValueError(f"is the text {shown}, and must be a file")
     return value
 
