@@ -50,7 +50,7 @@ from services.shared.canonical import TableHash, content_hash
 from services.shared.clock import Clock
 from services.shared.errors import Exhausted, NotFound, Stage1Error
 from services.shared.failpoints import reach
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 log = structlog.get_logger()
 

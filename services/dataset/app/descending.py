@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.shared.series import Rows
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 BLOCK_BYTES: Final = 4 << 20
 _VALUE_BYTES: Final = 8

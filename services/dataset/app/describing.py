@@ -17,7 +17,7 @@ from services.dataset.domain.manifest import Manifest, measurement, rows_of
 from services.dataset.domain.statistics import SAMPLE, NumberColumn, Statistics, TextColumn
 from services.shared.arrow_stream import size_of
 from services.shared.series import Rows, SeriesStore
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 GROUP_BYTES: Final = 64 << 20  # of values that are kept at a time
 BLOCK_BYTES: Final = 8 << 20  # that are counted at a time

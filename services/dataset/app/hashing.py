@@ -29,7 +29,7 @@ from services.shared.canonical import (
 from services.shared.canonical import ColumnType as Canonical
 from services.shared.errors import DataLoss
 from services.shared.series import TIME, Rows, SeriesStore
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 _WIDE: Final = 32  # columns; a block of so many has 16 MiB
 _HASHED_BYTES: Final = 64 << 20  # of blocks under way, beside the one that is being read

@@ -34,7 +34,7 @@ from services.dataset.storage.spool import Upload
 from services.shared.clock import Clock
 from services.shared.errors import AlreadyExists, InvalidRequest, Violation
 from services.shared.failpoints import reach
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 log = structlog.get_logger()
 

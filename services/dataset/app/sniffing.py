@@ -19,7 +19,7 @@ from services.dataset.domain.timeline import Clock, Reading, read_timeline
 from services.dataset.domain.times import Times
 from services.dataset.storage.spool import Spool, Upload
 from services.shared.errors import InvalidRequest, Violation
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 _AT_A_TIME: Final = 2
 _TOO_FEW: Final = "There are too few rows to tell the distance of bars and their calendar."

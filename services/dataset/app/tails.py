@@ -26,7 +26,7 @@ from services.dataset.formats import Parsed
 from services.shared.canonical import BLOCK_ROWS
 from services.shared.series import TIME, Rows, SeriesStore
 from services.shared.series import Times as TimeSpan
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 _COMPARED_VALUES: Final = 1_000_000
 

@@ -27,7 +27,7 @@ from services.dataset.domain.tiles import (
 from services.shared.arrow_stream import Piece
 from services.shared.errors import InvalidRequest, Violation
 from services.shared.series import TIME, Rows, SeriesStore, Times
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 _CANDLE: Final = (
     first("open", "open"),

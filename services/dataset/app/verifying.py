@@ -34,7 +34,7 @@ from services.shared.arrow_stream import size_of
 from services.shared.canonical import TableHash, content_hash
 from services.shared.errors import DataLoss, InvalidRequest, Violation
 from services.shared.series import NoSuchTable, Rows, SeriesStore
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 
 GROUP_BYTES: Final = 8 << 20
 PROGRESS_SECONDS: Final = 0.5

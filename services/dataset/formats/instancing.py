@@ -37,7 +37,7 @@ def put_instants(clock: Clock, name: str, stamps: pa.Table, noun: str, times: As
 
 
 def _batches(stamps: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Longer ones than are put aside, since each costs some calls."""
+    """Longer ones than the first that were put aside, since each costs some calls."""
     for start in range(0, stamps.num_rows, _ROWS):
         yield from stamps.slice(start, _ROWS).combine_chunks().to_batches()
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from services.shared.errors import InvalidRequest, TooLarge, Violation
-from services.shared.series.disk import SmallWrites, disk_full_is_told, in_thread
+from services.shared.series.disk import SmallWrites, disk_full_is_told
+from services.shared.threads import in_thread
 
 
 class UploadTooLarge(TooLarge):

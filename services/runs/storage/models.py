@@ -15,7 +15,8 @@ from typing import BinaryIO, Final
 from uuid import UUID, uuid4
 
 from services.shared.errors import TooLarge
-from services.shared.series.disk import disk_full_is_told, in_thread
+from services.shared.series.disk import disk_full_is_told
+from services.shared.threads import in_thread
 
 MAX_BYTES: Final = 256 << 20
 _ASIDE: Final = ".part"

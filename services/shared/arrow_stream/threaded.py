@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import Final
 
 import grpc
@@ -22,6 +21,7 @@ from services.shared.arrow_stream.wire import payload
 from services.shared.errors import Stalled
 from services.shared.rpc import status
 from services.shared.rpc.client import DATA_SECONDS, Channel, StreamForThread
+from services.shared.threads import ended
 
 Take = Callable[[pa.RecordBatch], None]
 _LOOKS: Final = 10  # for a stall, in the time that makes one
@@ -44,17 +44,13 @@ async def each_batch(
     """
     silent = Stalled(f"{method} sent nothing for {stall_seconds:g} s.")
     reading = _Reading(channel.stream_for_thread(method, request, seconds), take, schema, silent)
-    job = asyncio.ensure_future(asyncio.to_thread(reading.run))
+    watching = asyncio.create_task(reading.watch(stall_seconds))
     try:
-        with _watched(reading, stall_seconds):
-            await asyncio.shield(job)
+        job = asyncio.ensure_future(asyncio.to_thread(reading.run))
+        await ended(job, stop=reading.end)
     finally:
+        watching.cancel()
         reading.end()
-        while not job.done():  # however often this is cancelled
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([job])
-        if not job.cancelled():
-            job.exception()  # seen: nobody waits for it any more
 
 
 class _Reading:
@@ -89,25 +85,10 @@ class _Reading:
     def end(self) -> None:
         self._call.cancel()
 
-    def look(self, stall_seconds: float) -> None:
-        since = self._waits_since
-        if since is not None and time.monotonic() - since >= stall_seconds:
-            self._is_silent = True
-            self.end()
-
-
-@contextmanager
-def _watched(reading: _Reading, stall_seconds: float) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
-
-    def look() -> None:
-        nonlocal timer
-        reading.look(stall_seconds)
-        timer = loop.call_later(stall_seconds / _LOOKS, look)
-
-    timer = loop.call_later(stall_seconds / _LOOKS, look)
-    try:
-        yield
-    finally:
-        timer.cancel()
+    async def watch(self, stall_seconds: float) -> None:
+        while not self._is_silent:
+            await asyncio.sleep(stall_seconds / _LOOKS)
+            since = self._waits_since
+            if since is not None and time.monotonic() - since >= stall_seconds:
+                self._is_silent = True
+                self.end()

@@ -40,12 +40,13 @@ from services.shared.series import (
 )
 from services.shared.series.columns import check_columns
 from services.shared.series.compacting import merge_segments, run_to_compact, take_place
-from services.shared.series.disk import disk_full_is_told, in_thread, owned, sync_folder
+from services.shared.series.disk import disk_full_is_told, owned, sync_folder
 from services.shared.series.driving import batches_of, pieces_of
 from services.shared.series.growing import Growth, growth_of
 from services.shared.series.segment import Segment, forget_mappings
 from services.shared.series.selection import Selection
 from services.shared.series.table import Table, load_table, write_empty_table
+from services.shared.threads import in_thread
 
 log = structlog.get_logger()
 

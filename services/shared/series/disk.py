@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from services.shared.errors import Exhausted, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 WRITE_BYTES: Final = 64 << 10
 """The kernel takes memory for a file in pieces as large as what is written at once. Larger ones
@@ -32,22 +27,6 @@ class DiskFull(Exhausted):
 
 class StoreInUse(Unavailable):
     reason = "SERIES_STORE_IN_USE"
-
-
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As asyncio.to_thread, but a cancelled caller waits: what follows may touch the same files."""
-    return await ended(asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs)))
-
-
-async def ended(job: asyncio.Future[T]) -> T:
-    """Its result; a cancelled caller waits until it has ended."""
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        await asyncio.wait([job])
-        if not job.cancelled():
-            job.exception()  # seen: nobody waits for it any more
-        raise
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from services.shared.arrow_stream import Piece, size_of
-from services.shared.series.disk import in_thread
 from services.shared.series.pages import NotInMemory, expect_in_memory, read_pages
 from services.shared.series.selection import MappedRows, Part, Selection
+from services.shared.threads import in_thread
 
 AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at a time
 MAPPED_AHEAD_BYTES: Final = 8 << 20  # of what lies in mapped files and takes no memory

@@ -17,7 +17,7 @@ from examples import recompute_hash
 from services.dataset.domain.columns import Table
 from services.dataset.domain.manifest import to_json
 from services.shared.postgres import Pool
-from services.shared.series.disk import in_thread
+from services.shared.threads import in_thread
 from tests.integration.dataset.client import bar_file, indicator_file
 from tests.integration.dataset.growing import opened, read_version, written
 from tests.integration.dataset.inside import append, order, started

@@ -15,6 +15,7 @@ from stage1.dataset.v1 import dataset_service_pb2 as pb
 
 from services.shared.arrow_stream import DataStreams, encode
 from services.shared.arrow_stream.guard import STREAM_BYTES
+from services.shared.errors import NotFound
 from services.shared.rpc.client import Channel, channel
 from services.shared.rpc.server import serving
 from services.shared.settings import ServerSettings
@@ -69,3 +70,8 @@ async def served(
         await server.ready()
         async with channel(f"127.0.0.1:{server.port}") as opened:
             yield opened
+
+
+async def failing() -> AsyncGenerator[pa.RecordBatch]:
+    yield BATCH
+    raise NotFound("There is no bar.", reason="NO_BAR")

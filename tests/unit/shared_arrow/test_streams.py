@@ -19,7 +19,7 @@ from services.shared.arrow_stream import (
 )
 from services.shared.arrow_stream.guard import STALL_BYTES, STREAM_BYTES, Pace
 from services.shared.errors import Exhausted, NotFound, Stalled
-from tests.unit.shared_arrow.served import BATCH, METHOD, REQUEST, Source, served
+from tests.unit.shared_arrow.served import BATCH, METHOD, REQUEST, Source, failing, served
 
 
 async def test_a_table_crosses_the_wire() -> None:
@@ -35,10 +35,6 @@ async def test_the_bytes_can_be_handed_on_unread() -> None:
 
 
 async def test_what_the_server_raises_reaches_the_reader() -> None:
-    async def failing() -> AsyncGenerator[pa.RecordBatch]:
-        yield BATCH
-        raise NotFound("There is no bar.", reason="NO_BAR")
-
     async with served(failing) as opened:
         with pytest.raises(NotFound, match="There is no bar") as caught:
             _ = [b async for b in read_arrow(opened, METHOD, REQUEST)]

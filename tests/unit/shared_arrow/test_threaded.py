@@ -11,7 +11,7 @@ import pytest
 
 from services.shared.arrow_stream import MalformedStream, each_batch
 from services.shared.errors import Conflict, NotFound, Stalled
-from tests.unit.shared_arrow.served import BATCH, METHOD, REQUEST, Source, served
+from tests.unit.shared_arrow.served import BATCH, METHOD, REQUEST, Source, failing, served
 
 
 async def test_every_batch_is_given_in_one_thread_that_is_not_the_callers() -> None:
@@ -30,10 +30,6 @@ async def test_every_batch_is_given_in_one_thread_that_is_not_the_callers() -> N
 
 
 async def test_what_the_server_raises_reaches_the_caller() -> None:
-    async def failing() -> AsyncGenerator[pa.RecordBatch]:
-        yield BATCH
-        raise NotFound("There is no bar.", reason="NO_BAR")
-
     async with served(failing) as opened:
         with pytest.raises(NotFound, match="There is no bar") as caught:
             await each_batch(opened, METHOD, REQUEST, lambda batch: None)
@@ -100,4 +96,5 @@ async def test_who_takes_long_is_no_silent_server() -> None:
         threading.Event().wait(2)
 
     async with served(Source(1).rows) as opened:
+        await each_batch(opened, METHOD, REQUEST, lambda batch: None)  # it is connected by now
         await each_batch(opened, METHOD, REQUEST, take, stall_seconds=1)

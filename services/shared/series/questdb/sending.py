@@ -22,10 +22,10 @@ from services.shared import malloc
 from services.shared.errors import InvalidRequest, Stage1Error, Unavailable, Violation
 from services.shared.series import TIME, TableDiffers
 from services.shared.series.columns import check_rows
-from services.shared.series.disk import ended, in_thread
 from services.shared.series.questdb.layout import CATALOGUE, LAST_MS, Layout
 from services.shared.series.questdb.refusals import refusal
 from services.shared.series.questdb.wire import Address, Wire
+from services.shared.threads import ended, in_thread
 
 # Many writes within seconds are no mistake to be warned of.
 _client.WARN_HIGH_RECONNECTS = False

@@ -26,9 +26,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.shared.errors import InvalidRequest, Unavailable, Violation
-from services.shared.series.disk import ended
 from services.shared.series.questdb.buffers import Buffers
 from services.shared.series.questdb.refusals import refusal
+from services.shared.threads import ended
 
 T = TypeVar("T")
 SECONDS: Final = 30.0
