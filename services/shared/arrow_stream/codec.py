@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
-from services.shared.arrow_stream.messages import (
-    END_OF_STREAM,
-    Cutter,
-    Envelope,
-    Kind,
-    MessageTooLarge,
-)
+from services.shared.arrow_stream.cutter import Cutter
+from services.shared.arrow_stream.messages import END_OF_STREAM, Envelope, Kind, MessageTooLarge
 from services.shared.arrow_stream.scattered import ScatteredMessage
 from services.shared.arrow_stream.wire import HEADER_BYTES, MalformedStream, frame, payload
 from services.shared.errors import TooLarge
@@ -29,8 +23,7 @@ MAX_MESSAGE_BYTES: Final = (4 << 20) - HEADER_BYTES
 _ALIGNMENT: Final = 8
 
 
-@dataclass(frozen=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """A record batch as it lies in a file: one whole IPC message, sent as it is."""
 
     ipc: pa.Buffer
@@ -64,7 +57,7 @@ async def encode(schema: pa.Schema, pieces: AsyncGenerator[Piece]) -> AsyncGener
             if isinstance(piece, StoredMessage):
                 yield frame(piece.ipc)
             elif isinstance(piece, ScatteredMessage):
-                yield frame(*piece.parts)
+                yield frame(*piece.parts, size=piece.size)
             else:
                 for message in _serialized(schema, piece):
                     yield frame(message)
@@ -131,8 +124,12 @@ class Decoder:
         self._bytes += len(piece)
         if self._max_bytes is not None and self._bytes > self._max_bytes:
             raise StreamTooLarge(f"The Arrow stream is over its limit of {self._max_bytes} bytes.")
-        read = (self._read(envelope, message) for envelope, message in self._cutter.feed(piece))
-        return [batch for batch in read if batch is not None]
+        batches = []
+        for envelope, message in self._cutter.feed(piece):
+            batch = self._read(envelope, message)
+            if batch is not None:
+                batches.append(batch)
+        return batches
 
     def finish(self) -> None:
         """To be called after the last piece: a stream that just stops is refused."""
@@ -147,15 +144,17 @@ class Decoder:
         if (envelope.kind is Kind.SCHEMA) == (self.schema is not None):
             raise MalformedStream("An Arrow stream starts with its schema and has only one.")
         try:
-            return self._take(envelope.kind, _aligned(message))
+            return self._take(envelope, _aligned(message))
         except (pa.ArrowException, OSError, ValueError, LookupError) as error:
             raise MalformedStream("A message of the Arrow stream is broken.") from error
 
-    def _take(self, kind: Kind, message: pa.Buffer) -> pa.RecordBatch | None:
-        if kind is Kind.SCHEMA:
+    def _take(self, envelope: Envelope, message: pa.Buffer) -> pa.RecordBatch | None:
+        if envelope.kind is Kind.SCHEMA:
             self.schema = self._checked_schema(pa.ipc.read_schema(message))
-        elif kind is Kind.BATCH:
-            return self._checked_batch(pa.ipc.read_record_batch(message, self.schema))
+        elif envelope.kind is Kind.BATCH:
+            batch = pa.ipc.read_record_batch(message, self.schema)
+            self._check(batch, () if envelope.has_no_nulls else self._required)
+            return batch
         else:
             self._ended = True
         return None
@@ -168,14 +167,13 @@ class Decoder:
             raise MalformedStream(f"The columns sent are {schema}; expected are {self._expected}.")
         return schema
 
-    def _checked_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _check(self, batch: pa.RecordBatch, required: Iterable[tuple[int, str]]) -> None:
         if batch.num_rows > self._max_rows:
             raise MessageTooLarge(f"A batch of {batch.num_rows} rows is over {self._max_rows}.")
         batch.validate(full=True)
-        for position, name in self._required:
+        for position, name in required:
             if batch.column(position).null_count:
                 raise MalformedStream(f"Column {name!r} has nulls and may have none.")
-        return batch
 
 
 def _check_names(field: pa.Field) -> None:

@@ -8,14 +8,12 @@ flatbuffer fields that tell are read here, each bounds-checked.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.shared.arrow_stream.wire import MalformedStream
@@ -40,6 +38,8 @@ class Envelope:
     kind: Kind
     length: int
     compressed: bool = False
+    has_no_nulls: bool = False
+    """It says so of all its columns."""
 
 
 class MessageTooLarge(TooLarge):
@@ -80,8 +80,16 @@ def _read_metadata(metadata: memoryview, body_start: int) -> Envelope:
     body_length = message.scalar(_BODY_LENGTH, "<q")
     if body_length < 0:
         raise ValueError(body_length)
-    compressed = kind is Kind.BATCH and message.table(_HEADER).has(_COMPRESSION)
-    return Envelope(kind=kind, length=body_start + body_length, compressed=compressed)
+    length = body_start + body_length
+    if kind is not Kind.BATCH:
+        return Envelope(kind=kind, length=length)
+    batch = message.table(_HEADER)
+    return Envelope(
+        kind=kind,
+        length=length,
+        compressed=batch.has(_COMPRESSION),
+        has_no_nulls=not batch.has(_NODES) or not batch.pairs(_NODES)[:, 1].any(),
+    )
 
 
 class Layout(NamedTuple):
@@ -155,38 +163,3 @@ def _read(data: memoryview, position: int, form: str) -> int:
         raise ValueError(position)
     value: int = struct.unpack_from(form, data, position)[0]
     return value
-
-
-class Cutter:
-    """Whole messages out of bytes that arrive cut anywhere.
-
-    Messages that lie whole in what arrived are handed out in place; only what
-    is torn is copied. Holds at most one message and one piece.
-    """
-
-    def __init__(self, max_message_bytes: int) -> None:
-        self._limit = max_message_bytes
-        self._torn = bytearray()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._torn
-
-    def feed(self, piece: bytes | memoryview) -> Iterator[tuple[Envelope, pa.Buffer]]:
-        if self._torn:
-            self._torn += piece
-            envelope = read_envelope(memoryview(self._torn), self._limit)
-            if envelope is None or envelope.length > len(self._torn):
-                return
-            piece, self._torn = bytes(self._torn), bytearray()
-        yield from self._whole(memoryview(piece).cast("B"))
-
-    def _whole(self, data: memoryview) -> Iterator[tuple[Envelope, pa.Buffer]]:
-        buffer = pa.py_buffer(data)
-        position = 0
-        while envelope := read_envelope(data[position:], self._limit):
-            if position + envelope.length > len(data):
-                break
-            yield envelope, buffer.slice(position, envelope.length)
-            position += envelope.length
-        self._torn += data[position:]

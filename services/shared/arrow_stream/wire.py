@@ -7,6 +7,7 @@ place; a standard parser skips it as unknown.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
@@ -25,17 +26,26 @@ class MalformedStream(DataLoss):
     reason = "MALFORMED_ARROW_STREAM"
 
 
-def frame(*ipc: bytes | memoryview | pa.Buffer) -> bytes:
-    """The wire form of a message whose field 1 is `ipc`, in one or more parts."""
-    size = _varint(sum(memoryview(part).nbytes for part in ipc))
-    padding = HEADER_BYTES - 3 - len(size)
-    header = bytes((_PADDING_TAG, padding)) + bytes(padding) + bytes((_IPC_TAG,)) + size
-    return b"".join((header, *ipc))
+def frame(*ipc: bytes | memoryview | pa.Buffer, size: int | None = None) -> bytes:
+    """The wire form of a message whose field 1 is `ipc`, in one or more parts of `size` bytes."""
+    if size is None:
+        size = sum(memoryview(part).nbytes for part in ipc)
+    return b"".join((_header(size), *ipc))
+
+
+@lru_cache(maxsize=64)
+def _header(size: int) -> bytes:
+    length = _varint(size)
+    padding = HEADER_BYTES - 3 - len(length)
+    return bytes((_PADDING_TAG, padding)) + bytes(padding) + bytes((_IPC_TAG,)) + length
 
 
 def payload(raw: bytes) -> memoryview:
     """Field 1 of a message in wire form, in place. As in every parser, the last one counts."""
     view = memoryview(raw)
+    size = len(raw) - HEADER_BYTES
+    if size > 0 and raw.startswith(_header(size)):  # as `frame` writes it
+        return view[HEADER_BYTES:]
     found = view[:0]
     position = 0
     try:

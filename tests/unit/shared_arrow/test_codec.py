@@ -227,6 +227,36 @@ def test_a_column_that_may_have_no_nulls_has_none() -> None:
         fed([stream_of(broken)])
 
 
+def test_nulls_are_found_after_batches_of_the_same_size_without_them() -> None:
+    strict = pa.schema([pa.field("a", pa.int64(), nullable=False), ("b", pa.int64())])
+    loose = pa.schema([("a", pa.int64()), ("b", pa.int64())])
+    full, holed = pa.array(range(9)), pa.array([None, *range(7)])
+    fine, wrong = (
+        pa.record_batch([values, values], schema=loose).serialize().to_pybytes()
+        for values in (full, holed)
+    )
+    assert len(fine) == len(wrong)  # a row more takes the place of two bitmaps
+    decoder = Decoder()
+    decoder.feed(strict.serialize().to_pybytes())
+    for _ in range(2):
+        assert decoder.feed(fine)[0].column(0).equals(full)
+    with pytest.raises(MalformedStream, match="Column 'a' has nulls"):
+        decoder.feed(wrong)
+
+
+@given(tables(), st.data())
+def test_many_kinds_of_batches_in_any_order_are_the_same(
+    table: pa.Table, data: st.DataObject
+) -> None:
+    rows = st.integers(0, table.num_rows)
+    ends = data.draw(st.lists(st.tuples(rows, rows), min_size=20, max_size=60))
+    whole = table.combine_chunks()
+    slices = [whole.slice(min(a, b), abs(b - a)) for a, b in ends]
+    messages = [b for piece in slices for b in piece.to_batches()]
+    read = fed([*ipc_messages(table.schema, messages)])
+    assert read.equals(pa.Table.from_batches(messages, table.schema))
+
+
 def test_text_that_is_not_utf8_is_refused() -> None:
     whole = stream_of(PRICES).replace("ü".encode(), b"\xff\xff")
     with pytest.raises(MalformedStream, match="is broken"):
