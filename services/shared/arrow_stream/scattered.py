@@ -7,9 +7,9 @@ rows alone, and the buffers of several batches end to end are those of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -19,8 +19,7 @@ FIXED_BYTES: Final = 8
 _FIXED: Final = (pa.int64(), pa.float64())
 
 
-@dataclass(frozen=True)
-class ScatteredMessage:
+class ScatteredMessage(NamedTuple):
     """One whole IPC message of a record batch, in parts that lie where they are stored."""
 
     parts: Sequence[bytes | pa.Buffer]
@@ -36,13 +35,13 @@ class Assembler:
         self._heads: dict[int, bytes] = {}
         self.is_possible = all(field.type in _FIXED for field in schema)
 
-    def message(self, columns: Sequence[Sequence[pa.Buffer]], rows: int) -> ScatteredMessage:
-        """Of each column the values of all rows, in parts."""
+    def message(self, values: Iterable[Sequence[pa.Buffer]], rows: int) -> ScatteredMessage:
+        """Of each batch, in order, the values of each column, which end to end are `rows` rows."""
         head = self._heads.get(rows)
         if head is None:
             head = self._heads[rows] = self._head(rows)
-        parts = [head, *(part for column in columns for part in column)]
-        return ScatteredMessage(parts, rows, len(head) + FIXED_BYTES * rows * len(columns))
+        parts = [head, *chain.from_iterable(zip(*values, strict=True))]
+        return ScatteredMessage(parts, rows, len(head) + FIXED_BYTES * rows * len(self._schema))
 
     def _head(self, rows: int) -> bytes:
         """What pyarrow writes before the buffers of a batch of so many rows."""

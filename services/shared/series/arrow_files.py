@@ -21,6 +21,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -152,7 +153,7 @@ class ArrowFiles:
     async def schema(self, table: str, columns: Sequence[str] | None = None) -> pa.Schema:
         return (await self._table(table)).selected(columns)
 
-    async def read(
+    def read(
         self,
         table: str,
         columns: Sequence[str] | None = None,
@@ -161,12 +162,9 @@ class ArrowFiles:
         below_ms: int | None = None,
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[pa.RecordBatch]:
-        selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(batches_of(selection)) as batches:
-            async for batch in batches:
-                yield batch
+        return batches_of(partial(self._select, table, columns, span, below_ms, where))
 
-    async def read_pieces(
+    def read_pieces(
         self,
         table: str,
         columns: Sequence[str] | None = None,
@@ -175,10 +173,7 @@ class ArrowFiles:
         below_ms: int | None = None,
         where: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[Piece]:
-        selection = await self._select(table, columns, span, below_ms, where)
-        async with aclosing(pieces_of(selection)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return pieces_of(partial(self._select, table, columns, span, below_ms, where))
 
     async def _select(
         self,

@@ -8,10 +8,10 @@ and while one group is sent the next is read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
@@ -24,30 +24,45 @@ AHEAD_BYTES: Final = 4 << 20  # of rows in memory; two such groups are there at 
 MAPPED_AHEAD_BYTES: Final = 8 << 20  # of what lies in mapped files and takes no memory
 _MOST_PARTS: Final = 32  # of a lot that is taken in the event loop: each takes some 50 µs
 
+Select: TypeAlias = Callable[[], Awaitable[Selection]]
 
-async def batches_of(selection: Selection) -> AsyncGenerator[pa.RecordBatch]:
-    async with aclosing(_driven(partial(_some, selection.batches()))) as batches:
+
+async def batches_of(select: Select) -> AsyncGenerator[pa.RecordBatch]:
+    selection = await select()  # held to the end: so no compaction takes its files away
+    async with aclosing(_batches(selection)) as batches:
         async for batch in batches:
             yield batch
 
 
-async def pieces_of(selection: Selection) -> AsyncGenerator[Piece]:
+def _batches(selection: Selection) -> AsyncGenerator[pa.RecordBatch]:
+    return _driven(partial(_some, selection.batches()))
+
+
+async def pieces_of(select: Select) -> AsyncGenerator[Piece]:
     """Stored messages and columns where they lie, as far as possible."""
-    mapped = await in_thread(selection.mapped)
-    rows = batches_of(selection) if mapped is None else _mapped_pieces(selection, mapped)
-    async with aclosing(rows) as pieces:
-        async for piece in pieces:
+    selection = await select()  # held as in `batches_of`
+    lots = await in_thread(_lots, selection)
+    if lots is None:
+        async with aclosing(_batches(selection)) as batches:
+            async for batch in batches:
+                yield batch
+        return
+    while True:
+        for piece in lots.at_hand():
             yield piece
-
-
-async def _mapped_pieces(selection: Selection, mapped: MappedRows) -> AsyncGenerator[Piece]:
-    rows = _Lots(selection, mapped)
-    while not rows.ended:
-        for piece in rows.at_hand():
-            yield piece
-        async with aclosing(_driven(rows.in_thread)) as pieces:
+        if lots.ended:
+            return
+        async with aclosing(_driven(lots.in_thread)) as pieces:
             async for piece in pieces:
                 yield piece
+
+
+def _lots(selection: Selection) -> _Lots | None:
+    mapped = selection.mapped()
+    if mapped is None:
+        return None
+    with selection.lost_files_told():
+        return _Lots(selection, mapped)
 
 
 class _Lots:
@@ -57,6 +72,7 @@ class _Lots:
         self._selection = selection
         self._mapped = mapped
         self._next: list[Part] | None = next(mapped.lots, None)
+        self._open_next()
         self._needs_thread = False
 
     @property
@@ -96,9 +112,12 @@ class _Lots:
                 size += sum(map(size_of, pieces))
         return group
 
-    def _read(self, lot: list[Part]) -> list[Piece]:
-        for part in lot:
+    def _open_next(self) -> None:
+        for part in self._next or ():
             part.source.map()
+
+    def _read(self, lot: list[Part]) -> list[Piece]:
+        self._open_next()
         pieces = self._in_memory(lot)
         if pieces is None:
             self._needs_thread = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -12,6 +13,7 @@ from services.shared.arrow_stream.messages import Layout, metadata_end, read_lay
 from services.shared.arrow_stream.scattered import FIXED_BYTES
 from services.shared.series.pages import Reach
 
+_MOST_KNOWN: Final = 16  # batches of one table have few sizes
 _MOSTLY_ENOUGH: Final = 2048  # bytes of a message to know where its columns lie
 
 
@@ -30,7 +32,8 @@ class Projection:
         self.stretches = list(zip(firsts, lasts, strict=True))
         """First and last place of columns that lie beside each other."""
         self._types = [field.type for field in self.schema]
-        self._values: tuple[Layout, _Values | None] | None = None
+        self._known: dict[int, _Known] = {}
+        """By the size of messages: those of one size mostly lie in the same way."""
 
     def batch(self, ipc: pa.Buffer, reach: Reach) -> pa.RecordBatch:
         """Of one message, in place."""
@@ -42,22 +45,37 @@ class Projection:
         return pa.RecordBatch.from_arrays(self._arrays(ipc, layout), schema=self.schema)
 
     def values(self, ipc: pa.Buffer, start: int, stop: int, reach: Reach) -> list[pa.Buffer] | None:
-        known = self._values_of(_layout(ipc, reach))
-        if known is None:
+        """Of columns of eight bytes a row where they lie; None when there are nulls."""
+        known = self._known.get(ipc.size)
+        if known is None or not known.is_of(ipc, reach):
+            known = self._learned(ipc, reach)
+        if known.has_nulls:
             return None
         skipped, size = FIXED_BYTES * start, FIXED_BYTES * (stop - start)
-        for first, last in known.stretches:
-            reach(ipc.slice(first + skipped, last - first + size))
-        return [ipc.slice(begin + skipped, size) for begin in known.begins]
+        part = ipc.slice
+        return [part(begin + skipped, size) for begin in known.begins]
 
-    def _values_of(self, layout: Layout) -> _Values | None:
-        """Messages of one table mostly lie in the same way, so the last is kept."""
-        if self._values is None or self._values[0] is not layout:
-            begins = layout.offsets[self.buffers + 1].tolist()
-            stretches = [(begins[first], begins[last]) for first, last in self.stretches]
-            has_nulls = layout.null_counts[self.columns].any()
-            self._values = layout, None if has_nulls else _Values(begins, stretches)
-        return self._values[1]
+    def _learned(self, ipc: pa.Buffer, reach: Reach) -> _Known:
+        layout = _layout(ipc, reach)
+        metadata = bytes(memoryview(ipc)[: metadata_end(memoryview(ipc))])
+        begins = layout.offsets[self.buffers + 1].tolist()
+        column = FIXED_BYTES * layout.rows
+        spans = [(begins[first], begins[last] + column) for first, last in self.stretches]
+        if spans[0][0] - len(metadata) < mmap.PAGESIZE:
+            spans[0] = 0, spans[0][1]
+        else:
+            spans.insert(0, (0, len(metadata)))
+        known = _Known(
+            metadata=metadata,
+            begins=begins,
+            spans=[(begin, end - begin) for begin, end in spans],
+            has_nulls=bool(layout.null_counts[self.columns].any()),
+        )
+        known.is_of(ipc, reach)
+        if len(self._known) == _MOST_KNOWN:
+            self._known.clear()
+        self._known[ipc.size] = known
+        return known
 
     def _arrays(self, ipc: pa.Buffer, layout: Layout) -> list[pa.Array]:
         offsets, lengths = layout.offsets.tolist(), layout.lengths.tolist()
@@ -73,11 +91,21 @@ class Projection:
         return found
 
 
-class _Values(NamedTuple):
-    """Where the values of columns begin in a message, and of stretches the first and the last."""
+class _Known(NamedTuple):
+    """Where values lie in a message."""
 
+    metadata: bytes
     begins: list[int]
-    stretches: list[tuple[int, int]]
+    """Of each column."""
+    spans: list[tuple[int, int]]
+    """Begin and size of what holds the metadata and the columns."""
+    has_nulls: bool
+
+    def is_of(self, ipc: pa.Buffer, reach: Reach) -> bool:
+        """What is needed of a message of this size goes through `reach`."""
+        for begin, size in self.spans:
+            reach(ipc.slice(begin, size))
+        return bool(ipc.slice(0, len(self.metadata)).to_pybytes() == self.metadata)
 
 
 def _layout(ipc: pa.Buffer, reach: Reach) -> Layout:

@@ -11,7 +11,6 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -99,18 +98,24 @@ def named_rows(path: Path) -> tuple[int, int]:
 
 def load_segment(path: Path, schema: pa.Schema, time: str) -> Segment:
     """Raises DataLoss when the file is not what was written, FileNotFoundError when it is gone."""
-    with _damage_is_told(path):
+    with _DamageIsTold(path):
         return _loaded(path, schema, time)
 
 
-@contextmanager
-def _damage_is_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (DataLoss, FileNotFoundError):
-        raise
-    except _DAMAGE as error:
-        raise DataLoss(f"The segment {path} is damaged.") from error
+class _DamageIsTold:
+    """A context manager; a generator would take longer than what most messages need."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _DAMAGE) and not isinstance(error, DataLoss | FileNotFoundError):
+            raise DataLoss(f"The segment {self._path} is damaged.") from error
 
 
 def _loaded(path: Path, schema: pa.Schema, time: str) -> Segment:
@@ -172,6 +177,10 @@ class OpenSegment:
 
     def __init__(self, segment: Segment, time: str) -> None:
         self.segment = segment
+        # They give plain ints, in a tenth of the time of their arrays.
+        self._offsets = segment.offsets.data
+        self._lengths = segment.lengths.data
+        self._starts = segment.starts.data
         self._time = time
         self._mapping: pa.Buffer | None = None
         self.is_told = False
@@ -187,13 +196,15 @@ class OpenSegment:
     def message(self, position: int, reach: Reach) -> StoredMessage:
         ipc = self._ipc(position)
         reach(ipc)
-        starts = self.segment.starts
-        return StoredMessage(ipc, int(starts[position + 1] - starts[position]))
+        return StoredMessage(ipc, self.rows_of(position))
+
+    def rows_of(self, position: int) -> int:
+        return self._starts[position + 1] - self._starts[position]
 
     def batch(self, position: int) -> pa.RecordBatch:
         """Mapped; nothing of it is read but what it is."""
         ipc = self._ipc(position)
-        with _damage_is_told(self.segment.path):
+        with _DamageIsTold(self.segment.path):
             return pa.ipc.read_record_batch(ipc, self.segment.schema)
 
     def projected(
@@ -201,7 +212,7 @@ class OpenSegment:
     ) -> pa.RecordBatch:
         """Rows [start, stop) of some columns; the others are not even looked for."""
         ipc = self._ipc(position)
-        with _damage_is_told(self.segment.path):
+        with _DamageIsTold(self.segment.path):
             batch = projection.batch(ipc, reach)
         return batch.slice(start, stop - start)
 
@@ -210,20 +221,19 @@ class OpenSegment:
     ) -> list[pa.Buffer] | None:
         """Of columns of eight bytes a row where they lie; None when there are nulls."""
         ipc = self._ipc(position)
-        with _damage_is_told(self.segment.path):
+        with _DamageIsTold(self.segment.path):
             return projection.values(ipc, start, stop, reach)
 
     def _ipc(self, position: int) -> pa.Buffer:
-        segment = self.segment
-        return self.map().slice(int(segment.offsets[position]), int(segment.lengths[position]))
+        return self.map().slice(self._offsets[position], self._lengths[position])
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """(batch, its first row, its end) for the rows [start, stop)."""
-        starts = self.segment.starts
-        position = int(np.searchsorted(starts, start, "right")) - 1
+        starts = self._starts
+        position = int(np.searchsorted(self.segment.starts, start, "right")) - 1
         while start < stop:
-            end = min(stop, int(starts[position + 1]))
-            yield position, start - int(starts[position]), end - int(starts[position])
+            end = min(stop, starts[position + 1])
+            yield position, start - starts[position], end - starts[position]
             start, position = end, position + 1
 
     def slices(self, start: int, stop: int) -> list[pa.RecordBatch]:
@@ -242,7 +252,7 @@ class OpenSegment:
         ((position, offset, end),) = self.parts(row, row + 1)
         if offset == 0:
             return int(self.segment.first_ms[position])
-        if end == self.segment.starts[position + 1] - self.segment.starts[position]:
+        if end == self.rows_of(position):
             return int(self.segment.last_ms[position])
         time: int = self.batch(position).column(self._time)[offset].as_py()
         return time

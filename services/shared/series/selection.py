@@ -188,8 +188,7 @@ def _stored(lot: list[Part], reach: Reach) -> list[Piece]:
 
 
 def _is_whole(part: Part) -> bool:
-    starts = part.source.segment.starts
-    return bool(part.stop - part.start == starts[part.position + 1] - starts[part.position])
+    return part.stop - part.start == part.source.rows_of(part.position)
 
 
 def _rows(part: Part, reach: Reach) -> pa.RecordBatch:
@@ -202,13 +201,14 @@ def _scattered(
 ) -> list[Piece]:
     """A message of columns where they lie; copied ones where there are nulls."""
     values = []
-    for part in lot:
-        found = part.source.values(part.position, part.start, part.stop, projection, reach)
+    rows = 0
+    for source, position, start, stop in lot:
+        found = source.values(position, start, stop, projection, reach)
         if found is None:
             return [*projected(iter(lot), projection, reach)]
         values.append(found)
-    rows = sum(part.stop - part.start for part in lot)
-    return [assembler.message(list(zip(*values, strict=True)), rows)]
+        rows += stop - start
+    return [assembler.message(values, rows)]
 
 
 def projected(

@@ -93,6 +93,21 @@ async def test_columns_without_nulls_are_sent_from_where_they_lie(store: ArrowFi
     assert all(CHUNK_BYTES // 2 < size_of(piece) < CHUNK_BYTES * 5 // 4 for piece in pieces[:-1])
 
 
+async def test_batches_of_one_size_may_have_their_nulls_in_other_columns(tmp_path: Path) -> None:
+    schema = pa.schema([(TIME, pa.int64()), ("a", pa.float64()), ("b", pa.float64())])
+    full, holed = [1.0, 2.0, 3.0, 4.0], [None, 2.0, None, 4.0]
+    async with arrow_files(tmp_path) as store:
+        await store.create("t", schema)
+        for start, values in enumerate(([full, holed], [holed, full], [full, holed])):
+            times = (4 * start + np.arange(4)) * MINUTE
+            await put(store, "t", pa.record_batch([times, *values], schema=schema))
+        for columns in (["a"], ["b"]):
+            sent = encode(await store.schema("t", columns), store.read_pieces("t", columns))
+            found = pa.Table.from_batches([batch async for batch in decode(sent)])
+            parts = [full, holed, full] if columns == ["a"] else [holed, full, holed]
+            assert found[columns[0]].to_pylist() == [value for part in parts for value in part]
+
+
 @given(st.integers(1, 3000), st.integers(1, 5), st.integers(1, 4))
 def test_a_message_put_together_is_the_one_arrow_writes(
     rows: int, columns: int, parts: int
@@ -100,7 +115,8 @@ def test_a_message_put_together_is_the_one_arrow_writes(
     schema = pa.schema([(f"c{i}", pa.float64() if i % 2 else pa.int64()) for i in range(columns)])
     values = [np.arange(rows).astype(float if i % 2 else int) + i for i in range(columns)]
     batch = pa.record_batch(values, schema=schema)
-    cuts = [[pa.py_buffer(cut) for cut in np.array_split(column, parts)] for column in values]
+    batches = zip(*(np.array_split(column, parts) for column in values), strict=True)
+    cuts = [[pa.py_buffer(cut) for cut in columns] for columns in batches]
     message = Assembler(schema).message(cuts, rows)
     assert b"".join(message.parts) == batch.serialize().to_pybytes()
     assert message.size == len(b"".join(message.parts))
