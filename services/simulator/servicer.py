@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncGenerator
+from typing import Final
 
 from stage1.runs.v1 import run_pb2
 from stage1.simulator.v1 import simulator_service_pb2 as pb
 from stage1.simulator.v1.simulator_service_pb2_grpc import SimulatorServiceServicer
 
 from services.shared.arrow_stream import DataStreams, ipc_messages
-from services.shared.rpc.guards import Context
+from services.shared.rpc.guards import Context, writes
 from services.simulator import convert
 from services.simulator.app import Finished, Simulator
 
@@ -30,15 +30,13 @@ class SimulatorServicer(SimulatorServiceServicer):
         self._streams = streams
         self._heartbeat_seconds = heartbeat_seconds
 
-    async def Simulate(
-        self, request: pb.SimulateRequest, context: Context
-    ) -> AsyncIterator[Any]:  # SimulateResponse, serialized already
+    @writes
+    async def Simulate(self, request: pb.SimulateRequest, context: Context) -> None:
         job = convert.job(request)
         finishing = asyncio.create_task(self._simulator.simulate(job))
         events = self._events(finishing)
         try:
-            async for message in self._streams.send(context, events):
-                yield message
+            await self._streams.send(context, events)
         finally:
             finishing.cancel()
 

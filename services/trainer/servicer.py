@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from grpc import aio
 from stage1.trainer.v1 import trainer_service_pb2 as pb
 from stage1.trainer.v1.trainer_service_pb2_grpc import TrainerServiceServicer
 
+from services.shared.rpc.guards import Context
 from services.trainer import convert
 from services.trainer.app import Trainer, with_heartbeats
 
 HEARTBEAT_SECONDS: Final = 5.0
-
-Context = aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger()
 

@@ -24,7 +24,7 @@ from services.shared.arrow_stream import DataStreams
 
 
 class DatasetServicer(Publishing, Cataloguing, RowReading):
-    """The data streams yield messages that are serialized already (see arrow_stream)."""
+    """The data streams write messages that are serialized already (see arrow_stream)."""
 
     def __init__(
         self,

@@ -17,8 +17,8 @@ from services.dataset.app.watching import Watches
 from services.dataset.convert import events, history, requests, updates, verification
 from services.dataset.convert.manifest import dataset_to_proto, manifest_to_proto
 from services.dataset.convert.parts import part_bytes
-from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams
+from services.shared.rpc.guards import Context
 
 
 class Cataloguing(DatasetServiceServicer):

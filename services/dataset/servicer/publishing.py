@@ -13,8 +13,8 @@ from services.dataset.app.importing import Imports
 from services.dataset.app.sniffing import Sniffing
 from services.dataset.convert import importing, parts, sniffing
 from services.dataset.convert.manifest import dataset_to_proto, report_to_proto
-from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams
+from services.shared.rpc.guards import Context
 
 
 class Publishing(DatasetServiceServicer):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 from stage1.dataset.v1 import dataset_service_pb2 as pb
 from stage1.dataset.v1.dataset_service_pb2_grpc import DatasetServiceServicer
@@ -14,8 +13,8 @@ from services.dataset.app.describing import Describing
 from services.dataset.app.tiles import Tiles
 from services.dataset.convert import requests
 from services.dataset.convert.description import description
-from services.dataset.servicer.context import Context
 from services.shared.arrow_stream import DataStreams, encode
+from services.shared.rpc.guards import Context, writes
 
 
 class RowReading(DatasetServiceServicer):
@@ -24,26 +23,17 @@ class RowReading(DatasetServiceServicer):
     _streams: DataStreams
     _tiles: Tiles
 
-    async def ReadBars(
-        self, request: pb.ReadBarsRequest, context: Context
-    ) -> AsyncIterator[pb.ReadBarsResponse]:
-        reading = await self._bars.read(requests.bars(request))
-        async for message in self._sent(context, reading):
-            yield message
+    @writes
+    async def ReadBars(self, request: pb.ReadBarsRequest, context: Context) -> None:
+        await self._send(context, await self._bars.read(requests.bars(request)))
 
-    async def ReadIndexMap(
-        self, request: pb.ReadIndexMapRequest, context: Context
-    ) -> AsyncIterator[pb.ReadIndexMapResponse]:
-        reading = await self._bars.read(requests.index_map(request))
-        async for message in self._sent(context, reading):
-            yield message
+    @writes
+    async def ReadIndexMap(self, request: pb.ReadIndexMapRequest, context: Context) -> None:
+        await self._send(context, await self._bars.read(requests.index_map(request)))
 
-    async def AggregateBars(
-        self, request: pb.AggregateBarsRequest, context: Context
-    ) -> AsyncIterator[pb.AggregateBarsResponse]:
-        reading = await self._tiles.read(requests.tiles(request))
-        async for message in self._sent(context, reading):
-            yield message
+    @writes
+    async def AggregateBars(self, request: pb.AggregateBarsRequest, context: Context) -> None:
+        await self._send(context, await self._tiles.read(requests.tiles(request)))
 
     async def DescribeColumns(
         self, request: pb.DescribeColumnsRequest, context: Context
@@ -53,8 +43,8 @@ class RowReading(DatasetServiceServicer):
                 for response in description(step):
                     yield response
 
-    def _sent(self, context: Context, reading: Reading) -> Any:
-        return self._streams.send(context, encode(reading.schema, reading.pieces))
+    async def _send(self, context: Context, reading: Reading) -> None:
+        await self._streams.send(context, encode(reading.schema, reading.pieces))
 
     async def ResolveBoundaries(
         self, request: pb.ResolveBoundariesRequest, context: Context

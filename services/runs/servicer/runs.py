@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
-from grpc import aio
 from stage1.runs.v1 import run_service_pb2 as pb
 from stage1.runs.v1.run_service_pb2_grpc import RunServiceServicer
 
@@ -16,8 +14,7 @@ from services.runs.convert import runs as convert
 from services.runs.convert import specs
 from services.runs.convert.checks import fitting, only_uuid, page_token
 from services.shared.arrow_stream import DataStreams, encode
-
-Context = aio.ServicerContext[Any, Any]
+from services.shared.rpc.guards import Context, writes
 
 
 class RunServicer(RunServiceServicer):
@@ -82,11 +79,9 @@ class RunServicer(RunServiceServicer):
             async for event in events:
                 yield pb.WatchRunResponse(event=convert.event(event))
 
-    async def ReadPredictions(
-        self, request: pb.ReadPredictionsRequest, context: Context
-    ) -> AsyncIterator[Any]:
+    @writes
+    async def ReadPredictions(self, request: pb.ReadPredictionsRequest, context: Context) -> None:
         wanted = convert.wanted_predictions(request)
         run_id = only_uuid("run_id", request.run_id)
         schema, batches = await self._runs.predictions(run_id, wanted)
-        async for chunk in self._streams.send(context, encode(schema, batches)):
-            yield chunk
+        await self._streams.send(context, encode(schema, batches))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from grpc import aio
 from stage1.runs.v1 import simulation_service_pb2 as pb
 from stage1.runs.v1.simulation_service_pb2_grpc import SimulationServiceServicer
 
@@ -17,8 +16,7 @@ from services.runs.convert import runs as convert_runs
 from services.runs.convert import simulations as convert
 from services.runs.convert.checks import fitting, only_uuid, page_token
 from services.shared.arrow_stream import DataStreams, encode
-
-Context = aio.ServicerContext[Any, Any]
+from services.shared.rpc.guards import Context, writes
 
 
 class SimulationServicer(SimulationServiceServicer):
@@ -70,19 +68,15 @@ class SimulationServicer(SimulationServiceServicer):
             async for event in events:
                 yield pb.WatchSimulationResponse(event=convert_runs.event(event))
 
-    async def ReadTrades(
-        self, request: pb.ReadTradesRequest, context: Context
-    ) -> AsyncIterator[Any]:
+    @writes
+    async def ReadTrades(self, request: pb.ReadTradesRequest, context: Context) -> None:
         schema, pieces = await self._simulations.rows(_id(request), "trades")
-        async for chunk in self._streams.send(context, encode(schema, pieces)):
-            yield chunk
+        await self._streams.send(context, encode(schema, pieces))
 
-    async def ReadEquity(
-        self, request: pb.ReadEquityRequest, context: Context
-    ) -> AsyncIterator[Any]:
+    @writes
+    async def ReadEquity(self, request: pb.ReadEquityRequest, context: Context) -> None:
         schema, pieces = await self._simulations.rows(_id(request), "equity")
-        async for chunk in self._streams.send(context, encode(schema, pieces)):
-            yield chunk
+        await self._streams.send(context, encode(schema, pieces))
 
 
 class _Named(Protocol):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from grpc import aio
 from stage1.runs.v1 import worker_service_pb2 as pb
 from stage1.runs.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
 from services.runs.app.workers import Workers
 from services.runs.convert import workers as convert
 from services.runs.convert.checks import only_uuid
-
-Context = aio.ServicerContext[Any, Any]
+from services.shared.rpc.guards import Context
 
 
 class WorkerServicer(WorkerServiceServicer):

@@ -1,6 +1,6 @@
 """Tables as streams of gRPC messages: one Arrow IPC stream in pieces of about 1 MiB.
 
-A server yields `streams.send(context, encode(schema, pieces))` from its handler; a client
+A server's handler awaits `streams.send(context, encode(schema, pieces))`; a client
 reads `read_arrow(channel, method, request)`, large answers with `each_batch`, or
 `read_ipc` to hand the bytes on.
 """

@@ -48,8 +48,8 @@ class DataStreams:
         self._stall_seconds = stall_seconds
         self._cuts: set[asyncio.Task[None]] = set()
 
-    async def send(self, context: Context, chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-        """The chunks, to be yielded by a handler in the task of its call.
+    async def send(self, context: Context, chunks: AsyncGenerator[bytes]) -> None:
+        """Writes the chunks, in the task of the handler.
 
         Raises TooManyStreams. When the receiver stalls, the budget is given back,
         `chunks` closed and the handler's task cancelled.
@@ -62,7 +62,7 @@ class DataStreams:
                     async for chunk in chunks:
                         standing.waits_since = started = pace.now()
                         try:
-                            yield chunk
+                            await context.write(chunk)
                         finally:
                             standing.waits_since = None
                         if standing.is_cut:  # it moved in the very moment of the alarm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
@@ -23,12 +23,18 @@ from services.shared.errors import (
 from services.shared.rpc import status
 
 Context = aio.ServicerContext[Any, Any]
+Writes = Callable[..., Coroutine[Any, Any, None]]
 
 REQUEST_ID: Final = "x-request-id"
 TOKEN: Final = "x-stage1-service-token"
 _OURS: Final = "/stage1."  # health and reflection are other people's protocols
 
 log = structlog.get_logger()
+
+
+def writes(handler: Writes) -> Callable[..., Any]:
+    """Of a stream whose handler writes to the context itself: the stubs know iterators only."""
+    return handler
 
 
 def new_request_id() -> str:

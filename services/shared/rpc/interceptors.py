@@ -41,7 +41,7 @@ class Guarded(aio.ServerInterceptor):
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._entered(method, context):
                 answers = behaviour(request, context)
-                if inspect.isawaitable(answers):  # it writes to the context: health does
+                if inspect.isawaitable(answers):  # it writes to the context: data streams do
                     await answers
                     return
                 async for message in answers:
@@ -68,5 +68,5 @@ def _arity(streaming: bool) -> str:
 
 
 def _bytes_as_they_are(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    """A handler may yield a message that is serialized already: the Arrow streams do."""
+    """A message may be serialized already: those of the Arrow streams are."""
     return lambda message: message if isinstance(message, bytes) else serialize(message)

@@ -59,9 +59,8 @@ async def served(
 ) -> AsyncIterator[Channel]:
     guard = DataStreams(budget_bytes=streams * STREAM_BYTES, stall_seconds=stall_seconds)
 
-    async def read_bars(request: pb.ReadBarsRequest, context: Any) -> AsyncIterator[bytes]:
-        async for raw in guard.send(context, encode(BATCH.schema, source())):
-            yield raw
+    async def read_bars(request: pb.ReadBarsRequest, context: Any) -> None:
+        await guard.send(context, encode(BATCH.schema, source()))
 
     def register(server: aio.Server) -> None:
         server.add_generic_rpc_handlers([handling(read_bars)])

@@ -98,9 +98,9 @@ async def test_batches_of_one_size_may_have_their_nulls_in_other_columns(tmp_pat
     full, holed = [1.0, 2.0, 3.0, 4.0], [None, 2.0, None, 4.0]
     async with arrow_files(tmp_path) as store:
         await store.create("t", schema)
-        for start, values in enumerate(([full, holed], [holed, full], [full, holed])):
-            times = (4 * start + np.arange(4)) * MINUTE
-            await put(store, "t", pa.record_batch([times, *values], schema=schema))
+        for number, (a, b) in enumerate([(full, holed), (holed, full), (full, holed)]):
+            times = (4 * number + np.arange(4)) * MINUTE
+            await put(store, "t", pa.record_batch([times, a, b], schema=schema))
         for columns in (["a"], ["b"]):
             sent = encode(await store.schema("t", columns), store.read_pieces("t", columns))
             found = pa.Table.from_batches([batch async for batch in decode(sent)])
