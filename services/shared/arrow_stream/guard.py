@@ -63,6 +63,8 @@ class DataStreams:
                         standing.waits_since = started = pace.now()
                         try:
                             await context.write(chunk)
+                        except aio.InternalError as error:  # who read it has gone
+                            raise asyncio.CancelledError from error
                         finally:
                             standing.waits_since = None
                         if standing.is_cut:  # it moved in the very moment of the alarm

@@ -4,9 +4,12 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import cast
 
 import pyarrow as pa
 import pytest
+import structlog
+from grpc import aio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +17,13 @@ from services.shared.arrow_stream import (
     DataStreams,
     MalformedStream,
     TooManyStreams,
+    encode,
     read_arrow,
     read_ipc,
 )
 from services.shared.arrow_stream.guard import STALL_BYTES, STREAM_BYTES, Pace
 from services.shared.errors import Exhausted, NotFound, Stalled
+from services.shared.rpc.guards import Context
 from tests.unit.shared_arrow.served import BATCH, METHOD, REQUEST, Source, failing, served
 
 
@@ -60,6 +65,43 @@ async def test_a_reader_that_leaves_frees_the_servers_side() -> None:
         await source.closed.wait()
         async with aclosing(read_arrow(opened, METHOD, REQUEST)) as batches:
             assert (await anext(batches)).num_rows == BATCH.num_rows
+
+
+async def test_readers_that_leave_are_no_crash_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        sources = [Source(1_000) for _ in range(20)]
+        coming = iter(sources)
+        async with served(lambda: next(coming).rows()) as opened:
+            for source in sources:
+                async with aclosing(read_arrow(opened, METHOD, REQUEST)) as batches:
+                    for _ in range(5):
+                        await anext(batches)
+                await source.closed.wait()
+    assert "rpc_crashed" not in {line["event"] for line in logs}
+    assert caplog.records == []
+
+
+class Gone:
+    """The context of a call whose reader goes after some messages."""
+
+    def __init__(self, messages: int) -> None:
+        self._left = messages
+
+    async def write(self, message: bytes) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise aio.InternalError('Failed "execute_batch"')
+
+
+async def test_a_message_that_cannot_be_sent_ends_the_call_as_if_it_was_cancelled() -> None:
+    streams = DataStreams(budget_bytes=STREAM_BYTES)
+    for messages in (2, 5):
+        source = Source(10)
+        with pytest.raises(asyncio.CancelledError):
+            await streams.send(cast(Context, Gone(messages)), encode(BATCH.schema, source.rows()))
+        assert source.closed.is_set()
 
 
 async def test_more_streams_than_the_budget_holds_are_refused() -> None:
