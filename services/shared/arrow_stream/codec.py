@@ -100,7 +100,7 @@ class Decoder:
     """Record batches out of an Arrow stream that is fed in pieces, cut anywhere.
 
     Every batch is validated in full before it is given out. Holds at most one
-    message and one piece. Dictionaries and compressed bodies, which grow when
+    message, one piece and a MiB of metadata. Dictionaries and compressed bodies, which grow when
     read, are refused.
     """
 

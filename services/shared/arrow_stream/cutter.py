@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import pyarrow as pa
@@ -28,26 +29,25 @@ class Cutter:
     def is_empty(self) -> bool:
         return not self._torn
 
-    def feed(self, piece: bytes | memoryview) -> list[tuple[Envelope, pa.Buffer]]:
+    def feed(self, piece: bytes | memoryview) -> Iterator[tuple[Envelope, pa.Buffer]]:
+        """One at a time: who refuses a message never sees the ones behind it."""
         if self._torn:
             self._torn += piece
             envelope = self._envelope(memoryview(self._torn))
             if envelope is None or envelope.length > len(self._torn):
-                return []
+                return
             piece, self._torn = bytes(self._torn), bytearray()
-        return self._whole(memoryview(piece).cast("B"))
+        yield from self._whole(memoryview(piece).cast("B"))
 
-    def _whole(self, data: memoryview) -> list[tuple[Envelope, pa.Buffer]]:
+    def _whole(self, data: memoryview) -> Iterator[tuple[Envelope, pa.Buffer]]:
         buffer = pa.py_buffer(data)
-        found = []
         position = 0
         while envelope := self._envelope(data[position:]):
             if position + envelope.length > len(data):
                 break
-            found.append((envelope, buffer.slice(position, envelope.length)))
+            yield envelope, buffer.slice(position, envelope.length)
             position += envelope.length
         self._torn += data[position:]
-        return found
 
     def _envelope(self, data: memoryview) -> Envelope | None:
         """Batches of one stream have few sizes, and those of one size mostly the same metadata."""

@@ -107,7 +107,7 @@ def options(address: str) -> tuple[tuple[str, Any], ...]:
     """With a receive buffer of its own on loopback, where the kernel allows it.
 
     The kernel's sizing begins small in each connection, and a sender that must wait
-    for room takes up to a tenth more time (docs/BENCHMARKS.md). Across a network it knows better,
+    for room takes up to a fifth more time (docs/BENCHMARKS.md). Across a network it knows better,
     and where less is allowed it would be a smaller one.
     """
     with suppress(OSError, ValueError):

@@ -23,7 +23,6 @@ from services.shared.errors import (
 from services.shared.rpc import status
 
 Context = aio.ServicerContext[Any, Any]
-Writes = Callable[..., Coroutine[Any, Any, None]]
 
 REQUEST_ID: Final = "x-request-id"
 TOKEN: Final = "x-stage1-service-token"
@@ -32,7 +31,7 @@ _OURS: Final = "/stage1."  # health and reflection are other people's protocols
 log = structlog.get_logger()
 
 
-def writes(handler: Writes) -> Callable[..., Any]:
+def writes(handler: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
     """Of a stream whose handler writes to the context itself: the stubs know iterators only."""
     return handler
 

@@ -58,11 +58,9 @@ async def pieces_of(select: Select) -> AsyncGenerator[Piece]:
 
 
 def _lots(selection: Selection) -> _Lots | None:
-    mapped = selection.mapped()
-    if mapped is None:
-        return None
     with selection.lost_files_told():
-        return _Lots(selection, mapped)
+        mapped = selection.mapped()
+        return _Lots(selection, mapped) if mapped else None
 
 
 class _Lots:

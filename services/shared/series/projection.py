@@ -46,32 +46,35 @@ class Projection:
 
     def values(self, ipc: pa.Buffer, start: int, stop: int, reach: Reach) -> list[pa.Buffer] | None:
         """Of columns of eight bytes a row where they lie; None when there are nulls."""
+        rows = stop - start
         known = self._known.get(ipc.size)
-        if known is None or not known.is_of(ipc, reach):
-            known = self._learned(ipc, reach)
+        if known is None or not known.is_of(ipc, rows, reach):
+            known = self._learn(ipc, rows, reach)
         if known.has_nulls:
             return None
-        skipped, size = FIXED_BYTES * start, FIXED_BYTES * (stop - start)
+        skipped, size = FIXED_BYTES * start, FIXED_BYTES * rows
+        for first, last in known.apart(rows):
+            reach(ipc.slice(first + skipped, last - first + size))
         part = ipc.slice
         return [part(begin + skipped, size) for begin in known.begins]
 
-    def _learned(self, ipc: pa.Buffer, reach: Reach) -> _Known:
+    def _learn(self, ipc: pa.Buffer, rows: int, reach: Reach) -> _Known:
         layout = _layout(ipc, reach)
         metadata = bytes(memoryview(ipc)[: metadata_end(memoryview(ipc))])
         begins = layout.offsets[self.buffers + 1].tolist()
-        column = FIXED_BYTES * layout.rows
-        spans = [(begins[first], begins[last] + column) for first, last in self.stretches]
-        if spans[0][0] - len(metadata) < mmap.PAGESIZE:
-            spans[0] = 0, spans[0][1]
-        else:
-            spans.insert(0, (0, len(metadata)))
+        stretches = [(begins[first], begins[last]) for first, last in self.stretches]
+        has_nulls = bool(layout.null_counts[self.columns].any())
+        first, last = stretches[0]
+        is_beside = not has_nulls and first - len(metadata) < mmap.PAGESIZE
         known = _Known(
             metadata=metadata,
+            rows=layout.rows,
             begins=begins,
-            spans=[(begin, end - begin) for begin, end in spans],
-            has_nulls=bool(layout.null_counts[self.columns].any()),
+            stretches=stretches,
+            beside=last + FIXED_BYTES * layout.rows if is_beside else len(metadata),
+            has_nulls=has_nulls,
         )
-        known.is_of(ipc, reach)
+        reach(ipc.slice(0, known.at_once(rows)))
         if len(self._known) == _MOST_KNOWN:
             self._known.clear()
         self._known[ipc.size] = known
@@ -95,16 +98,26 @@ class _Known(NamedTuple):
     """Where values lie in a message."""
 
     metadata: bytes
+    rows: int
     begins: list[int]
     """Of each column."""
-    spans: list[tuple[int, int]]
-    """Begin and size of what holds the metadata and the columns."""
+    stretches: list[tuple[int, int]]
+    """Where the first and the last column begin of those that lie beside each other."""
+    beside: int
+    """The end of the first stretch where it lies beside the metadata, else of the metadata."""
     has_nulls: bool
 
-    def is_of(self, ipc: pa.Buffer, reach: Reach) -> bool:
-        """What is needed of a message of this size goes through `reach`."""
-        for begin, size in self.spans:
-            reach(ipc.slice(begin, size))
+    def at_once(self, rows: int) -> int:
+        """Bytes to ask for at once: of most rows all, as a question costs more than pages."""
+        return self.beside if 2 * rows >= self.rows else len(self.metadata)
+
+    def apart(self, rows: int) -> list[tuple[int, int]]:
+        """The stretches that are not among these bytes."""
+        return self.stretches[self.at_once(rows) > len(self.metadata) :]
+
+    def is_of(self, ipc: pa.Buffer, rows: int, reach: Reach) -> bool:
+        """Whether this message of the same size lies in the same way."""
+        reach(ipc.slice(0, self.at_once(rows)))
         return bool(ipc.slice(0, len(self.metadata)).to_pybytes() == self.metadata)
 
 

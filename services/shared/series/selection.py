@@ -78,19 +78,18 @@ class Selection:
             yield from projected(self._parts(opened), self._projection(), read_pages)
 
     def mapped(self) -> MappedRows | None:
-        """None for rows that must be merged or cut out first. Blocks and raises as `batches`."""
+        """None for rows that must be merged or cut out first. Blocks; lost files are not told."""
         if not self.table.has_index:
             return None
-        with self.lost_files_told():
-            parts = self._parts(self._opened())
-            if self._is_of_all_columns:
-                return MappedRows(([part] for part in parts), _stored)
-            projection = self._projection()
-            assembler = Assembler(projection.schema)
-            if not assembler.is_possible:
-                return None
-            most = max(1, CHUNK_BYTES // (FIXED_BYTES * len(projection.columns)))
-            return MappedRows(_of_rows(parts, most), partial(_scattered, projection, assembler))
+        parts = self._parts(self._opened())
+        if self._is_of_all_columns:
+            return MappedRows(([part] for part in parts), _stored)
+        projection = self._projection()
+        assembler = Assembler(projection.schema)
+        if not assembler.is_possible:
+            return None
+        most = max(1, CHUNK_BYTES // (FIXED_BYTES * len(projection.columns)))
+        return MappedRows(_of_rows(parts, most), partial(_scattered, projection, assembler))
 
     @property
     def _is_of_all_columns(self) -> bool:

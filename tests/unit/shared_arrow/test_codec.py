@@ -24,6 +24,8 @@ from services.shared.arrow_stream import (
     encode,
     ipc_messages,
 )
+from services.shared.arrow_stream.cutter import Cutter
+from services.shared.arrow_stream.messages import END_OF_STREAM
 from services.shared.arrow_stream.wire import payload
 from services.shared.errors import Stage1Error
 from tests.unit.shared_arrow.tables import each, tables
@@ -190,6 +192,26 @@ def test_a_stream_that_just_stops_is_refused(end: int) -> None:
 def test_nothing_may_follow_the_end_mark() -> None:
     with pytest.raises(MalformedStream, match="goes on after its end mark"):
         fed([stream_of(PRICES), stream_of(PRICES)])
+
+
+def test_the_first_wrong_message_of_a_piece_is_the_one_that_is_told() -> None:
+    decoder = Decoder()
+    decoder.feed(PRICES.schema.serialize().to_pybytes())
+    huge = b"\xff\xff\xff\xff" + (2**31 - 1).to_bytes(4, "little")
+    with pytest.raises(MalformedStream, match="goes on after its end mark"):
+        decoder.feed(END_OF_STREAM * 2 + huge)
+
+
+def test_what_is_remembered_of_metadata_is_bounded() -> None:
+    cutter = Cutter(MAX_MESSAGE_BYTES)
+    wide = pa.record_batch([pa.array([1.0])] * 2_000, names=[f"c{i}" for i in range(2_000)])
+    for batch in (*(PRICES.slice(0, n) for n in range(3)), wide):
+        for copies in range(1, 40):
+            taken = pa.concat_batches([batch] * copies).serialize().to_pybytes()
+            assert [message.size for _, message in cutter.feed(taken)] == [len(taken)]
+    held = [metadata for metadata, _ in cutter._known.values()]
+    assert len(held) <= 16
+    assert sum(map(len, held)) <= 1 << 20
 
 
 def test_a_stream_starts_with_its_schema_and_has_only_one() -> None:

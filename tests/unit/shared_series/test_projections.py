@@ -108,6 +108,17 @@ async def test_batches_of_one_size_may_have_their_nulls_in_other_columns(tmp_pat
             assert found[columns[0]].combine_chunks() == pa.concat_arrays(parts)
 
 
+async def test_few_rows_of_a_column_ask_for_few_pages(
+    store: ArrowFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "services.shared.series.driving.expect_in_memory", lambda buffer: asked.append(buffer.size)
+    )
+    assert [piece async for piece in store.read_pieces("mixed", ["c70"], span=Rows(100, 110))]
+    assert 80 <= sum(asked) < 16_384  # its message has 800 KiB
+
+
 @given(st.integers(1, 3000), st.integers(1, 5), st.integers(1, 4))
 def test_a_message_put_together_is_the_one_arrow_writes(
     rows: int, columns: int, parts: int
