@@ -108,8 +108,8 @@ class _Known(NamedTuple):
     has_nulls: bool
 
     def at_once(self, rows: int) -> int:
-        """Bytes to ask for at once: of most rows all, as a question costs more than pages."""
-        return self.beside if 2 * rows >= self.rows else len(self.metadata)
+        """Bytes to ask for at once, but for few rows: a question costs more than many pages."""
+        return self.beside if 8 * rows >= self.rows else len(self.metadata)
 
     def apart(self, rows: int) -> list[tuple[int, int]]:
         """The stretches that are not among these bytes."""
